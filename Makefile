@@ -1,0 +1,109 @@
+# The ways to build, test, measure and install mdalp. `make help` lists them.
+
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+DESTDIR ?=
+# Seconds of the recorded transaction are divided by this in `make compare`.
+SCALE   ?= 10
+# Simulated transfers in `make soak`.
+N       ?= 1000000
+# Seconds for each target in `make fuzz`.
+FUZZ_SECONDS ?= 600
+# Options of `make bench`: --quick, --only raw; `make bench BENCH=--help` lists them.
+BENCH   ?=
+# The target triple of `make static`; chosen if empty.
+TARGET  ?=
+
+CARGO      ?= cargo
+TARGET_DIR  = $${CARGO_TARGET_DIR:-target}
+# What `make install` installs.
+BINARY     ?= $(TARGET_DIR)/release/mdalp
+MAN         = $(DESTDIR)$(MANDIR)/man1/mdalp.1.gz
+
+.DEFAULT_GOAL := build
+.PHONY: help build static test check fmt clippy man-lint doc demo readme compare soak bench fuzz install uninstall dist \
+	dist-check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DESTDIR (install), TARGET (static),"
+	@echo "BENCH=$(BENCH) (bench), SCALE=$(SCALE) (compare), N=$(N) (soak), FUZZ_SECONDS=$(FUZZ_SECONDS) (fuzz)"
+
+build: ## the program, optimised: target/release/mdalp (the default)
+	$(CARGO) build --release --locked
+
+static: ## a static program, with musl where Rust has its library, else with glibc
+	@target='$(TARGET)'; \
+	if [ -z "$$target" ]; then \
+		musl="$$(uname -m)-unknown-linux-musl"; \
+		dir="$$(rustc --print target-libdir --target "$$musl" 2>/dev/null)"; \
+		if ls "$$dir"/libstd-*.rlib >/dev/null 2>&1; then target="$$musl"; \
+		else target="$$(uname -m)-unknown-linux-gnu"; \
+			echo "static: no musl here, so glibc, which is larger; to add it: rustup target add $$musl"; fi; \
+	fi; \
+	flags='-C target-feature=+crt-static'; \
+	case "$$target" in *-gnu*) flags="$$flags -C relocation-model=static" ;; esac; \
+	RUSTFLAGS="$$flags" $(CARGO) build --release --locked --target "$$target" && \
+	binary="$(TARGET_DIR)/$$target/release/mdalp" && \
+	echo "static: $$target, $$(wc -c < "$$binary") bytes: $$binary"
+
+test: ## all tests, on loopback
+	$(CARGO) test --locked
+
+# The tests come last, so that their result is what one sees.
+check: fmt clippy man-lint doc test ## formatting, lints, manual, documentation, tests
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked
+
+# groff succeeds whatever it finds.
+man-lint: ## what mandoc and groff say of the manual
+	mandoc -T lint -W warning man/mdalp.1
+	@echo 'groff -mandoc -ww -z -Tutf8 man/mdalp.1'
+	@said="$$(groff -mandoc -ww -z -Tutf8 man/mdalp.1 2>&1)" && if [ -n "$$said" ]; then echo "$$said"; exit 1; fi
+
+demo: ## a real transfer in both modes against servers on loopback
+	sh tests/demo.sh
+
+readme: ## the same, written into README.md
+	sh tests/readme.sh
+
+compare: ## mode 1 against each receiver alone: the recorded transaction, SCALE times faster
+	SCALE=$(SCALE) sh tests/compare.sh
+
+soak: ## N simulated transfers
+	MDALP_SOAK=$(N) $(CARGO) test --release --locked --test mdalp simulation -- --nocapture
+
+bench: build static ## against a bare socket loop and the bounds of stop-and-wait
+	$(CARGO) run --release --locked --example bench -- $(BENCH)
+
+fuzz: ## the parsers, FUZZ_SECONDS for each
+	FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
+
+install: ## the program and its manual; compiles nothing
+	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not there: run 'make build' first" >&2; exit 1; }
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
+	install -m 755 "$(BINARY)" "$(DESTDIR)$(BINDIR)/mdalp"
+	gzip -9nc man/mdalp.1 > "$(MAN)"
+	chmod 644 "$(MAN)"
+
+uninstall: ## take away exactly that
+	rm -f "$(DESTDIR)$(BINDIR)/mdalp" "$(MAN)"
+
+dist: ## a tarball of the last commit with all crates, and its checksum, in dist/
+	CARGO="$(CARGO)" sh tests/dist.sh
+
+dist-check: ## unpack that, build and test it without a network
+	CARGO="$(CARGO)" sh tests/dist.sh check
+
+clean: ## what all of this has made
+	$(CARGO) clean
+	rm -rf dist

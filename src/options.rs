@@ -1,0 +1,109 @@
+//! What a user of the library can set.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How the payload is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Mode 1: to every receiver, in inverse proportion to its latency.
+    Balance,
+    /// Mode 2: everything to one receiver, and nobody is pinged.
+    Single(
+        /// Which, counted from 1 in the order of the orchestrator's list.
+        usize,
+    ),
+    /// Everything to the receiver with this address, wherever the list has it: for a comparison over several
+    /// transactions, whose lists may differ.
+    SingleAt(
+        /// The address.
+        IpAddr,
+    ),
+}
+
+/// Which of the frequent events the observer wants. The rest are few, and always come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trace {
+    /// Neither time-outs nor packets: the packet path sends no messages.
+    Off,
+    /// Each retransmission.
+    Timeouts,
+    /// Each packet sent and received, too. Slow.
+    Packets,
+}
+
+/// Settings of a [`Client`](crate::Client). `Options::default()` is what the command line does without options.
+///
+/// Any duration will do: `first_timeout`, `give_up` and `progress` count as at least a millisecond and at most ten years,
+/// and a bound that the clock cannot express is none.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The UDP port of all receivers: 4650.
+    pub receiver_port: u16,
+    /// The local address to send from; `None` lets the kernel choose.
+    pub bind: Option<IpAddr>,
+    /// How long to wait for the assignment: 3600 s.
+    pub intent_timeout: Duration,
+    /// Send the intent again each time this has passed; `None` sends it once. A duplicate may queue a second
+    /// transaction.
+    pub intent_resend: Option<Duration>,
+    /// The latencies of the receivers in list order, instead of measuring them: as many as the orchestrator lists. Less
+    /// than a microsecond counts as one.
+    pub latencies: Option<Vec<Duration>>,
+    /// The first retransmission time-out of a receiver: 3 s, the protocol's own.
+    pub first_timeout: Duration,
+    /// Use `first_timeout` for every packet, like the reference client, instead of adapting.
+    pub fixed_timeout: bool,
+    /// A receiver that has not acknowledged a packet for this long since it was first sent is lost: 30 s.
+    pub give_up: Duration,
+    /// In mode 1, give what a lost receiver had left to the others: on.
+    pub failover: bool,
+    /// In mode 1, let a receiver that has finished take work from the one that would finish last: off.
+    pub rebalance: bool,
+    /// Bound on the whole transfer, from the assignment on, measuring included; `None` sets none.
+    pub deadline: Option<Duration>,
+    /// Which of the frequent events to report.
+    pub trace: Trace,
+    /// How often to report progress; `None` reports none.
+    pub progress: Option<Duration>,
+}
+
+/// Longer than anybody waits, and short enough that every clock can add it to the present.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A shorter time-out would only keep a processor busy.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Options {
+    /// The same with times that can be reckoned with: those of the transfer become at least a millisecond and at most
+    /// ten years. (The handshake minds its own.)
+    pub(crate) fn within_reason(self) -> Self {
+        let reasonable = |time: Duration| time.clamp(SHORTEST, FOREVER);
+        Self {
+            first_timeout: reasonable(self.first_timeout),
+            give_up: reasonable(self.give_up),
+            progress: self.progress.map(reasonable),
+            ..self
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            receiver_port: 4650,
+            bind: None,
+            intent_timeout: Duration::from_secs(3600),
+            intent_resend: None,
+            latencies: None,
+            first_timeout: Duration::from_secs(3),
+            fixed_timeout: false,
+            give_up: Duration::from_secs(30),
+            failover: true,
+            rebalance: false,
+            deadline: None,
+            trace: Trace::Off,
+            progress: None,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The protocol without I/O: no socket, clock, thread, file or print. Time comes in as `now: Instant` and leaves
+//! as a deadline, so the code that the threads run is the code that the tests run in virtual time.
+//!
+//! What [`Event`](crate::Event) and [`Report`](crate::Report) are made of is re-exported here: [`Receiver`], [`Seq`],
+//! [`SeqRange`], [`Tid`]. The modules are public for the tests, the fuzzing targets and the curious: they are the inside of
+//! the client, and change when it does, whatever the version says.
+
+pub mod ids;
+pub mod range;
+
+pub use ids::{Seq, Tid};
+pub use range::SeqRange;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Most payload bytes that one data packet carries (PROTOCOL.md, "Rules").
+pub const MAX_PACKET_PAYLOAD: usize = 100;
+
+/// How long receivers acknowledge after the assignment: inferred from two captures (PROTOCOL.md, "Rules").
+pub const TRANSACTION_LIFETIME: Duration = Duration::from_secs(90);
+
+/// One slot of the orchestrator's queue (PROTOCOL.md, "What the captures show"): who waits longer for an assignment than
+/// this is told what may be wrong.
+pub const QUEUE_SLOT: Duration = Duration::from_secs(180);
+
+/// One entry of the list that the orchestrator assigns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// Where the data goes: an IP literal in the message.
+    pub address: IpAddr,
+    /// What the orchestrator calls it. Any text: escape it before it reaches a terminal.
+    pub name: String,
+}
+
+/// In 64 bits: 584 years, and what is longer counts as that.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

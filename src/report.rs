@@ -1,0 +1,166 @@
+//! What a transfer came to: numbers for a person or a script; no text.
+
+use crate::protocol::{Seq, SeqRange, Tid};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Where a latency comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LatencySource {
+    /// The mean of this many ICMP echo replies.
+    Icmp(u8),
+    /// The mean of this many answers to UDP probes, since the kernel refuses ICMP sockets here.
+    UdpProbe(u8),
+    /// It did not answer, so it counts as the slowest that did.
+    Silent,
+    /// Nobody answered, so all count alike.
+    Equal,
+    /// The user stated it.
+    Stated,
+}
+
+/// A receiver's latency, the weight of its share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// The round-trip time.
+    pub rtt: Duration,
+    /// Where it comes from.
+    pub source: LatencySource,
+}
+
+/// Why a receiver is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// One packet was not acknowledged for as long as the give-up time.
+    Silent {
+        /// Which packet.
+        seq: Seq,
+        /// How long since it was first sent.
+        waited: Duration,
+        /// How often it was sent.
+        transmissions: u32,
+        /// The last error of the system on this socket, if there was one.
+        last_error: Option<String>,
+    },
+    /// Its port is closed: so many transmissions in a row were refused.
+    Refused {
+        /// Which packet.
+        seq: Seq,
+        /// How many transmissions in a row.
+        times: u32,
+    },
+    /// Nothing could be sent to it at all: no thread, no socket, no way there.
+    Unusable {
+        /// What could not be had: "thread", "file descriptor", "socket", "route".
+        what: &'static str,
+        /// The system's reason.
+        error: String,
+    },
+}
+
+/// How it ended at one receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceiverStatus {
+    /// It acknowledged all that was given to it (perhaps nothing).
+    Done,
+    /// It was lost.
+    Lost(Loss),
+    /// The transfer ended before it had acknowledged all.
+    Stopped,
+}
+
+/// What happened at one receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverReport {
+    /// Its address. An address that the list has twice is one receiver here.
+    pub address: IpAddr,
+    /// Its name, the first one if the list has it twice; any text.
+    pub name: String,
+    /// Its latency; `None` if nobody was pinged.
+    pub latency: Option<Latency>,
+    /// Bytes of the payload that the plan gave to it.
+    pub planned_bytes: u64,
+    /// What it acknowledged, in the order in which it did.
+    pub acked: Vec<SeqRange>,
+    /// Data packets sent to it, retransmissions included.
+    pub transmissions: u64,
+    /// Of those, how many were retransmissions.
+    pub retransmissions: u64,
+    /// Datagrams from it that were no ack of the outstanding packet.
+    pub ignored: u64,
+    /// Smoothed ack round trip (SRTT); `None` without a clean sample.
+    pub ack_rtt: Option<Duration>,
+    /// From the assignment to its last ack; `None` if it acknowledged nothing.
+    pub last_ack: Option<Duration>,
+    /// How it ended.
+    pub status: ReceiverStatus,
+}
+
+impl ReceiverReport {
+    /// Bytes that it acknowledged.
+    pub fn acked_bytes(&self) -> u64 {
+        self.acked.iter().map(SeqRange::len).sum()
+    }
+
+    /// Packets that it acknowledged.
+    pub fn acked_packets(&self) -> u32 {
+        self.acked.iter().map(SeqRange::packets).sum()
+    }
+
+    /// Whether it had something to do and did it.
+    pub fn is_done_with_work(&self) -> bool {
+        self.status == ReceiverStatus::Done && !self.acked.is_empty()
+    }
+}
+
+/// What a whole transfer came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The transaction.
+    pub tid: Tid,
+    /// Bytes in the payload.
+    pub payload_bytes: u64,
+    /// Packets (SEQs) that carry them.
+    pub packets: u32,
+    /// From the assignment to the end.
+    pub elapsed: Duration,
+    /// Of that, measuring the latencies.
+    pub measuring: Duration,
+    /// The receivers in list order.
+    pub receivers: Vec<ReceiverReport>,
+}
+
+impl Report {
+    /// Bytes acknowledged, all receivers together. After a failover a packet counts once.
+    pub fn acked_bytes(&self) -> u64 {
+        self.receivers.iter().map(ReceiverReport::acked_bytes).sum()
+    }
+
+    /// Packets acknowledged.
+    pub fn acked_packets(&self) -> u32 {
+        self.receivers.iter().map(ReceiverReport::acked_packets).sum()
+    }
+
+    /// The receivers that were lost, and why.
+    pub fn losses(&self) -> impl Iterator<Item = (&ReceiverReport, &Loss)> {
+        self.receivers.iter().filter_map(|receiver| match &receiver.status {
+            ReceiverStatus::Lost(loss) => Some((receiver, loss)),
+            _ => None,
+        })
+    }
+
+    /// Retransmissions, all receivers together.
+    pub fn retransmissions(&self) -> u64 {
+        self.receivers.iter().map(|r| r.retransmissions).sum()
+    }
+
+    /// From the assignment to the last ack of all; `None` if there was none.
+    pub fn last_ack(&self) -> Option<Duration> {
+        self.receivers.iter().filter_map(|r| r.last_ack).max()
+    }
+
+    /// Whether every byte was acknowledged.
+    pub fn is_complete(&self) -> bool {
+        self.acked_bytes() == self.payload_bytes
+    }
+}
