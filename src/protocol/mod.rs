@@ -5,10 +5,14 @@
 //! [`SeqRange`], [`Tid`]. The modules are public for the tests, the fuzzing targets and the curious: they are the inside of
 //! the client, and change when it does, whatever the version says.
 
+pub mod assignment;
 pub mod ids;
+pub mod message;
 pub mod range;
 
+pub use assignment::{Assignment, AssignmentError};
 pub use ids::{Seq, Tid};
+pub use message::{Ack, DataPacket};
 pub use range::SeqRange;
 
 use std::net::IpAddr;

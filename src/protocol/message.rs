@@ -1,0 +1,340 @@
+//! The wire codec of the data path: intent, data packets and acks, in plain byte code, strict in what it takes
+//! (PROTOCOL.md, "Messages"). The list in an assignment is [`assignment`](super::assignment)'s.
+
+use super::{MAX_PACKET_PAYLOAD, Seq, Tid};
+
+/// The whole intent (Type 0).
+pub const INTENT: &[u8] = b"Type:0;";
+
+/// The longest ack in bytes. A receive buffer needs one more, so that a longer datagram shows as longer.
+pub const MAX_ACK_LEN: usize = ACK_START.len() + TID_DIGITS + SEQ_FIELD.len() + SEQ_DIGITS + 1;
+
+/// The longest data packet in bytes.
+pub const MAX_DATA_LEN: usize = PAYLOAD_AT + MAX_PACKET_PAYLOAD;
+
+const DATA_START: &[u8] = b"Type:2;TID:";
+/// An ack begins with this, and goes on like the header of the packet that it acknowledges does after as many bytes.
+const ACK_TYPE: &[u8] = b"Type:3";
+const ACK_START: &[u8] = b"Type:3;TID:";
+const SEQ_FIELD: &[u8] = b";SEQ:";
+const DATA_FIELD: &[u8] = b";DATA:";
+
+/// Digits of `u64::MAX` and of `u32::MAX`.
+const TID_DIGITS: usize = 20;
+const SEQ_DIGITS: usize = 10;
+
+/// Room for everything up to and with `SEQ:`.
+const PREFIX_LEN: usize = DATA_START.len() + TID_DIGITS + SEQ_FIELD.len();
+/// Where the SEQ's digits end and `;DATA:` begins, and where the payload begins, in a [`DataPacket`]'s buffer.
+const SEQ_END: usize = PREFIX_LEN + SEQ_DIGITS;
+const PAYLOAD_AT: usize = SEQ_END + DATA_FIELD.len();
+
+/// A data packet (Type 2) in a buffer that is used for one packet after the other, without allocation.
+///
+/// The payload stands at a fixed place and the header before it grows to the left, so that per packet only the
+/// SEQ's digits are written, and the rest of the header moves only when a SEQ has another number of digits.
+#[derive(Clone, Debug)]
+pub struct DataPacket {
+    buffer: [u8; MAX_DATA_LEN],
+    /// `Type:2;TID:…;SEQ:`, of which the first `prefix_len` bytes count.
+    prefix: [u8; PREFIX_LEN],
+    prefix_len: usize,
+    /// Digits of the SEQ before which the prefix now stands; 0 at first.
+    digits: usize,
+    /// The SEQ after the one that is written; 0 at first.
+    next: u64,
+}
+
+impl DataPacket {
+    /// A buffer for packets of transaction `tid`. It holds no packet yet.
+    pub fn new(tid: Tid) -> Self {
+        let mut prefix = [0; PREFIX_LEN];
+        let text = [DATA_START, tid.to_string().as_bytes(), SEQ_FIELD].concat();
+        for (to, from) in prefix.iter_mut().zip(&text) {
+            *to = *from;
+        }
+        let mut buffer = [0; MAX_DATA_LEN];
+        copy_to(&mut buffer, SEQ_END, DATA_FIELD);
+        Self { buffer, prefix, prefix_len: text.len(), digits: 0, next: 0 }
+    }
+
+    /// The datagram that carries `payload` as packet `seq`; `None` if a packet cannot carry so much, or it is
+    /// empty.
+    pub fn write(&mut self, seq: Seq, payload: &[u8]) -> Option<&[u8]> {
+        let slot =
+            self.buffer.get_mut(PAYLOAD_AT..)?.get_mut(..payload.len()).filter(|slot| !slot.is_empty())?;
+        slot.copy_from_slice(payload);
+        let digits = self.write_digits(seq);
+        if digits != self.digits {
+            self.digits = digits;
+            let prefix = self.prefix.get(..self.prefix_len).unwrap_or_default();
+            copy_to(&mut self.buffer, SEQ_END - digits - prefix.len(), prefix);
+        }
+        self.buffer.get(SEQ_END - digits - self.prefix_len..PAYLOAD_AT + payload.len())
+    }
+
+    /// Whether `datagram` is the ack of the current packet: its own header up to the SEQ, with another type. What this
+    /// takes and what [`Ack::parse`] reads as that ack is the same, and this is quicker.
+    pub fn is_acked_by(&self, datagram: &[u8]) -> bool {
+        let start = SEQ_END - self.digits - self.prefix_len + ACK_TYPE.len();
+        let ids = self.buffer.get(start..=SEQ_END).unwrap_or_default();
+        self.digits > 0 && datagram.strip_prefix(ACK_TYPE).is_some_and(|rest| rest == ids)
+    }
+
+    /// Writes the SEQ so that it ends at `SEQ_END`, and returns how many digits it has.
+    fn write_digits(&mut self, seq: Seq) -> usize {
+        // Mostly it is the next one, and only its last digit another: 10 ns a packet, where writing all takes 45.
+        if u64::from(seq.0) == self.next
+            && let Some(last @ b'0'..=b'8') = self.buffer.get_mut(SEQ_END - 1)
+        {
+            *last += 1;
+            self.next = u64::from(seq.0) + 1;
+            return self.digits;
+        }
+        self.next = u64::from(seq.0) + 1;
+        let mut left = seq.0;
+        let mut digits = 0;
+        for place in self.buffer.iter_mut().take(SEQ_END).rev() {
+            *place = b'0' + (left % 10) as u8;
+            left /= 10;
+            digits += 1;
+            if left == 0 {
+                break;
+            }
+        }
+        digits
+    }
+}
+
+/// Copies `bytes` to `buffer` from `at` on, if they fit.
+fn copy_to(buffer: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(slot) = buffer.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+        slot.copy_from_slice(bytes);
+    }
+}
+
+/// A data packet as a receiver reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Data<'a> {
+    /// Which transaction.
+    pub tid: Tid,
+    /// Which packet.
+    pub seq: Seq,
+    /// 1 to [`MAX_PACKET_PAYLOAD`] bytes.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    /// Reads exactly `Type:2;TID:<u64>;SEQ:<u32>;DATA:` and a payload of 1 to [`MAX_PACKET_PAYLOAD`] bytes.
+    pub fn parse(datagram: &'a [u8]) -> Option<Self> {
+        let (tid, seq, rest) = ids(datagram.strip_prefix(DATA_START)?)?;
+        let payload = rest.strip_prefix(DATA_FIELD)?;
+        (1..=MAX_PACKET_PAYLOAD).contains(&payload.len()).then_some(Self { tid, seq, payload })
+    }
+}
+
+/// An acknowledgement (Type 3): the receiver has this packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ack {
+    /// Which transaction.
+    pub tid: Tid,
+    /// Which packet.
+    pub seq: Seq,
+}
+
+impl Ack {
+    /// Reads exactly `Type:3;TID:<u64>;SEQ:<u32>;`, numbers without leading zeros. The last `;` must be there:
+    /// without it a `SEQ:30;` that was cut short would read as SEQ 3.
+    pub fn parse(datagram: &[u8]) -> Option<Self> {
+        let (tid, seq, rest) = ids(datagram.strip_prefix(ACK_START)?)?;
+        (rest == b";").then_some(Self { tid, seq })
+    }
+
+    /// The datagram.
+    pub fn encode(self) -> Vec<u8> {
+        format!("Type:3;TID:{};SEQ:{};", self.tid, self.seq).into_bytes()
+    }
+}
+
+/// Reads `<u64>;SEQ:<u32>` and returns what follows it.
+fn ids(bytes: &[u8]) -> Option<(Tid, Seq, &[u8])> {
+    let (tid, rest) = decimal(bytes)?;
+    let (seq, rest) = decimal(rest.strip_prefix(SEQ_FIELD)?)?;
+    Some((Tid(tid), Seq(u32::try_from(seq).ok()?), rest))
+}
+
+/// Reads the decimal number that `bytes` begins with, and returns what follows it. `None` if there is no digit,
+/// a needless leading zero, or more than 64 bits.
+pub(super) fn decimal(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = bytes;
+    let mut value = 0u64;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        rest = after;
+    }
+    match bytes.len() - rest.len() {
+        0 => None,
+        1 => Some((value, rest)),
+        _ => (bytes.first() != Some(&b'0')).then_some((value, rest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Rng;
+
+    /// Packet `seq` with `payload`, as bytes.
+    fn written(packet: &mut DataPacket, seq: u32, payload: &[u8]) -> Vec<u8> {
+        packet.write(Seq(seq), payload).unwrap().to_vec()
+    }
+
+    #[test]
+    fn a_data_packet_has_the_bytes_of_the_protocol() {
+        let mut packet = DataPacket::new(Tid(3740));
+        assert_eq!(written(&mut packet, 30, b"a;\0\r\n\xff"), b"Type:2;TID:3740;SEQ:30;DATA:a;\0\r\n\xff");
+        assert_eq!(written(&mut packet, 30, b"a"), b"Type:2;TID:3740;SEQ:30;DATA:a", "again");
+        assert_eq!(written(&mut packet, 31, b"b"), b"Type:2;TID:3740;SEQ:31;DATA:b");
+        assert_eq!(written(&mut DataPacket::new(Tid(0)), 0, b"x"), b"Type:2;TID:0;SEQ:0;DATA:x");
+        let longest = written(&mut DataPacket::new(Tid(u64::MAX)), u32::MAX, &[7; 100]);
+        assert!(longest.starts_with(b"Type:2;TID:18446744073709551615;SEQ:4294967295;DATA:\x07"));
+        assert_eq!(longest.len(), MAX_DATA_LEN);
+    }
+
+    #[test]
+    fn a_packet_is_acked_by_exactly_the_datagrams_that_parse_as_its_ack() {
+        let mut packet = DataPacket::new(Tid(3740));
+        assert!(!packet.is_acked_by(b"Type:3;TID:3740;SEQ:;"), "nothing is written yet");
+        for seq in [9, 10, 11, 4_294_967_295, 0] {
+            written(&mut packet, seq, b"payload");
+            let ack = Ack { tid: Tid(3740), seq: Seq(seq) }.encode();
+            assert!(packet.is_acked_by(&ack), "{seq}");
+            for cut in 0..ack.len() {
+                assert!(!packet.is_acked_by(&ack[..cut]));
+                for value in 0..=255 {
+                    let mut changed = ack.clone();
+                    changed[cut] = value;
+                    assert_eq!(packet.is_acked_by(&changed), changed == ack);
+                }
+            }
+            assert!(!packet.is_acked_by(&[&ack, &b";"[..]].concat()));
+        }
+    }
+
+    #[test]
+    fn a_reused_packet_is_right_whenever_the_number_of_digits_changes() {
+        let mut packet = DataPacket::new(Tid(42));
+        for seq in
+            [9, 10, 11, 12, 99, 100, 5, 6, 4_294_967_295, 0, 1, 1, 2, 1_000_000, 999_999, 1_000_000, 11, 0]
+        {
+            let wanted = format!("Type:2;TID:42;SEQ:{seq};DATA:payload");
+            assert_eq!(written(&mut packet, seq, b"payload"), wanted.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_payload_of_no_bytes_or_over_100_is_refused_and_leaves_the_packet_as_it_was() {
+        let mut packet = DataPacket::new(Tid(1));
+        written(&mut packet, 5, b"kept");
+        assert_eq!(packet.write(Seq(6), &[0; 101]), None);
+        assert_eq!(packet.write(Seq(6), &[0; 70_000]), None);
+        assert_eq!(packet.write(Seq(6), b""), None);
+        assert!(packet.is_acked_by(b"Type:3;TID:1;SEQ:5;"));
+        assert_eq!(written(&mut packet, 6, b"next"), b"Type:2;TID:1;SEQ:6;DATA:next");
+    }
+
+    #[test]
+    fn what_is_written_is_what_a_receiver_reads() {
+        let mut rng = Rng::new(1);
+        for _ in 0..20_000 {
+            let (tid, seq) = (Tid(rng.magnitude(64)), Seq(rng.magnitude(32) as u32));
+            let payload: Vec<u8> = (0..=rng.below(100)).map(|_| rng.bits() as u8).collect();
+            let mut packet = DataPacket::new(tid);
+            packet.write(Seq(rng.magnitude(32) as u32), b"before");
+            let datagram = packet.write(seq, &payload).unwrap();
+            assert_eq!(Data::parse(datagram), Some(Data { tid, seq, payload: &payload }));
+            let ack = Ack { tid, seq };
+            assert_eq!(Ack::parse(&ack.encode()), Some(ack));
+            assert!(ack.encode().len() <= MAX_ACK_LEN);
+        }
+    }
+
+    #[test]
+    fn an_ack_has_the_bytes_of_the_protocol_both_ways() {
+        let ack = Ack { tid: Tid(3740), seq: Seq(30) };
+        assert_eq!(ack.encode(), b"Type:3;TID:3740;SEQ:30;");
+        assert_eq!(Ack::parse(b"Type:3;TID:3740;SEQ:30;"), Some(ack));
+        let longest = Ack { tid: Tid(u64::MAX), seq: Seq(u32::MAX) };
+        assert_eq!(longest.encode(), b"Type:3;TID:18446744073709551615;SEQ:4294967295;");
+        assert_eq!(longest.encode().len(), MAX_ACK_LEN);
+        assert_eq!(Ack::parse(&longest.encode()), Some(longest));
+        let zero = Ack { tid: Tid(0), seq: Seq(0) };
+        assert_eq!(Ack::parse(b"Type:3;TID:0;SEQ:0;"), Some(zero));
+    }
+
+    #[test]
+    fn everything_that_is_not_exactly_an_ack_is_refused() {
+        let table: [&[u8]; 29] = [
+            b"",
+            b"Type:3;",
+            b"Type:3;TID:3740;SEQ:30",
+            b"Type:3;TID:3740;SEQ:30;;",
+            b"Type:3;TID:3740;SEQ:30; ",
+            b"Type:3;TID:3740;SEQ:30;\n",
+            b"Type:3;TID:3740;SEQ:30;\0",
+            b"Type:3;TID:3740;SEQ:30;DATA:x",
+            b" Type:3;TID:3740;SEQ:30;",
+            b"type:3;TID:3740;SEQ:30;",
+            b"Type:2;TID:3740;SEQ:30;",
+            b"Type:03;TID:3740;SEQ:30;",
+            b"Type:3;TID:3740,SEQ:30;",
+            b"Type:3;SEQ:30;TID:3740;",
+            b"Type:3;TID:3740;",
+            b"Type:3;TID:;SEQ:30;",
+            b"Type:3;TID:3740;SEQ:;",
+            b"Type:3;TID:3740;SEQ:030;",
+            b"Type:3;TID:03740;SEQ:30;",
+            b"Type:3;TID:3740;SEQ:00;",
+            b"Type:3;TID:3740;SEQ:-30;",
+            b"Type:3;TID:3740;SEQ:+30;",
+            b"Type:3;TID:3740;SEQ: 30;",
+            b"Type:3;TID:3740;SEQ:3x;",
+            b"Type:3;TID:3740;SEQ:4294967296;",
+            b"Type:3;TID:3740;SEQ:18446744073709551646;",
+            b"Type:3;TID:18446744073709551616;SEQ:30;",
+            b"Type:3;TID:00000000000000000000;SEQ:30;",
+            b"\xff\xfe\0\x01",
+        ];
+        for datagram in table {
+            assert_eq!(Ack::parse(datagram), None, "{}", datagram.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_ack_cut_short_or_with_one_byte_changed_is_never_the_same_ack() {
+        let ack = Ack { tid: Tid(3740), seq: Seq(30) };
+        let whole = ack.encode();
+        for cut in 0..whole.len() {
+            assert_eq!(Ack::parse(&whole[..cut]), None);
+            for value in 0..=255 {
+                let mut changed = whole.clone();
+                changed[cut] = value;
+                assert_eq!(Ack::parse(&changed) == Some(ack), changed == whole);
+            }
+        }
+        assert_eq!(Ack::parse(&[b'0'; 65_535]), None);
+        assert_eq!(Ack::parse(&[ACK_START, &[b'1'; 65_000]].concat()), None);
+    }
+
+    #[test]
+    fn a_data_packet_without_payload_or_with_too_much_is_none() {
+        let start = b"Type:2;TID:1;SEQ:2;DATA:".as_slice();
+        assert_eq!(Data::parse(start), None);
+        assert!(Data::parse(&[start, &[0; 100]].concat()).is_some());
+        assert_eq!(Data::parse(&[start, &[0; 101]].concat()), None);
+        assert_eq!(Data::parse(b"Type:2;TID:1;SEQ:2;"), None);
+        assert_eq!(Data::parse(b"Type:2;TID:1;SEQ:02;DATA:x"), None);
+        let semicolon = Data::parse(b"Type:2;TID:1;SEQ:2;DATA:;").unwrap();
+        assert_eq!((semicolon.tid, semicolon.seq, semicolon.payload), (Tid(1), Seq(2), b";".as_slice()));
+    }
+}
