@@ -8,11 +8,14 @@
 pub mod assignment;
 pub mod ids;
 pub mod message;
+mod order;
+pub mod plan;
 pub mod range;
 
 pub use assignment::{Assignment, AssignmentError};
 pub use ids::{Seq, Tid};
 pub use message::{Ack, DataPacket};
+pub use plan::{Plan, PlanError};
 pub use range::SeqRange;
 
 use std::net::IpAddr;
