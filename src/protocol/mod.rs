@@ -6,11 +6,16 @@
 //! the client, and change when it does, whatever the version says.
 
 pub mod assignment;
+pub mod first_timeout;
 pub mod ids;
+pub mod lane;
 pub mod message;
 mod order;
 pub mod plan;
 pub mod range;
+pub mod rto;
+pub mod stop_and_wait;
+pub mod workload;
 
 pub use assignment::{Assignment, AssignmentError};
 pub use ids::{Seq, Tid};

@@ -1,0 +1,303 @@
+//! The machine in virtual time: a small network that loses what the test says, and jumps from event to event.
+
+use super::*;
+use crate::testing::{Rng, ms, start};
+use std::collections::VecDeque;
+
+const TIMING: Timing =
+    Timing { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
+const TID: Tid = Tid(3740);
+
+/// One receiver behind a network with this round trip. Everything that is sent is acknowledged, unless it is lost.
+struct World<R, L> {
+    machine: StopAndWait,
+    lane: Arc<Lane>,
+    start: Instant,
+    now: Instant,
+    /// The round trip of a transmission.
+    rtt: R,
+    /// Whether the nth transmission of a SEQ (or its ack) is lost.
+    lost: L,
+    acks: VecDeque<(Instant, Seq)>,
+    /// Every transmission: when, which SEQ, which transmission of it.
+    sent: Vec<(Duration, u32, u32)>,
+}
+
+impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
+    fn new(packets: u32, timing: Timing, rtt: R, lost: L) -> Self {
+        let start = start();
+        let lane = Arc::new(Lane::new(start));
+        lane.open(Seq(0), Seq(packets));
+        let machine = StopAndWait::new(TID, timing, Arc::clone(&lane), None, None);
+        Self { machine, lane, start, now: start, rtt, lost, acks: VecDeque::new(), sent: Vec::new() }
+    }
+
+    /// Runs until the range is done or the receiver is lost; returns that step.
+    fn run(&mut self) -> Step {
+        loop {
+            match self.machine.poll(self.now) {
+                Step::Transmit { seq, transmission } => {
+                    self.carry(seq, transmission);
+                    self.compare_patience();
+                }
+                Step::Wait(until) => self.advance(until),
+                end => return end,
+            }
+        }
+    }
+
+    /// What the quick way says is what polling says, after every transmission in every test.
+    fn compare_patience(&mut self) {
+        let patience = self.machine.patience(self.now);
+        if let Step::Wait(until) = self.machine.poll(self.now) {
+            assert_eq!(patience, until - self.now);
+        }
+    }
+
+    fn carry(&mut self, seq: Seq, transmission: u32) {
+        let passed = self.now - self.start;
+        self.sent.push((passed, seq.0, transmission));
+        if !(self.lost)(seq.0, transmission) {
+            let at = self.now + (self.rtt)(passed);
+            let index = self.acks.partition_point(|&(other, _)| other <= at);
+            self.acks.insert(index, (at, seq));
+        }
+    }
+
+    fn advance(&mut self, until: Instant) {
+        match self.acks.front().copied().filter(|&(at, _)| at <= until) {
+            Some((at, seq)) => {
+                self.acks.pop_front();
+                self.now = at;
+                self.machine.datagram(at, &Ack { tid: TID, seq }.encode());
+            }
+            None => self.now = until,
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    fn needless(&self, from: u32) -> usize {
+        self.sent.iter().filter(|&&(_, seq, transmission)| seq >= from && transmission > 1).count()
+    }
+}
+
+fn constant(rtt: Duration) -> impl FnMut(Duration) -> Duration {
+    move |_| rtt
+}
+
+fn never(_: u32, _: u32) -> bool {
+    false
+}
+
+#[test]
+fn without_loss_it_takes_one_round_trip_a_packet() {
+    let mut world = World::new(51, TIMING, constant(ms(857)), never);
+    assert_eq!(world.run(), Step::Idle);
+    assert_eq!(world.elapsed(), ms(857) * 51);
+    assert_eq!(world.sent.len(), 51);
+}
+
+#[test]
+fn a_loss_after_eight_clean_samples_costs_1_1_to_1_4_round_trips() {
+    for seed in 0..200 {
+        let mut rng = Rng::new(seed);
+        // As recorded: standard deviation 13 ms at 857 ms.
+        let jittered = move |_| Duration::from_secs_f64(0.857 + 0.045 * (rng.unit() - 0.5));
+        let clean = {
+            let mut world = World::new(20, TIMING, jittered, never);
+            world.run();
+            world.elapsed()
+        };
+        let mut rng = Rng::new(seed);
+        let jittered = move |_| Duration::from_secs_f64(0.857 + 0.045 * (rng.unit() - 0.5));
+        let mut world = World::new(20, TIMING, jittered, |seq, n| (seq, n) == (8, 1));
+        assert_eq!(world.run(), Step::Idle);
+        let cost = (world.elapsed() - clean).as_secs_f64() / 0.857;
+        assert!((1.1..=1.4).contains(&cost), "seed {seed}: {cost} round trips");
+    }
+}
+
+#[test]
+fn two_losses_in_a_row_at_different_seqs_do_not_add_up() {
+    let rtt = ms(1000);
+    let cost = |lost: fn(u32, u32) -> bool| {
+        let mut world = World::new(20, TIMING, constant(rtt), lost);
+        assert_eq!(world.run(), Step::Idle);
+        world.elapsed() - rtt * 20
+    };
+    let one = cost(|seq, n| (seq, n) == (10, 1));
+    let two = cost(|seq, n| (seq == 10 || seq == 11) && n == 1);
+    assert!(two <= one * 2, "{two:?} for two, {one:?} for one");
+}
+
+#[test]
+fn the_recorded_losses_cost_a_good_round_trip_each() {
+    // Receiver A of TID 3740: ten packets, SEQ 7 and 8 lost.
+    let mut world = World::new(10, TIMING, constant(ms(1715)), |seq, n| (seq == 7 || seq == 8) && n == 1);
+    assert_eq!(world.run(), Step::Idle);
+    assert_eq!(world.sent.len(), 12);
+    assert!(world.elapsed() < ms(1715) * 13, "{:?}", world.elapsed());
+}
+
+#[test]
+fn a_step_of_the_round_trip_settles() {
+    let rtt = |passed: Duration| if passed < ms(2000) { ms(100) } else { ms(500) };
+    let mut world = World::new(100, TIMING, rtt, never);
+    assert_eq!(world.run(), Step::Idle);
+    assert!(world.needless(0) > 0, "the step comes as a surprise");
+    assert!(world.needless(0) <= 8, "{:?}", world.needless(0));
+    assert_eq!(world.needless(30), 0, "it has settled");
+}
+
+#[test]
+fn constant_long_round_trips_settle() {
+    let patient = Timing { give_up: Duration::from_secs(400), ..TIMING };
+    for (seconds, timing, needless) in [(4, TIMING, 1), (10, patient, 5), (25, patient, 12)] {
+        let mut world = World::new(40, timing, constant(Duration::from_secs(seconds)), never);
+        assert_eq!(world.run(), Step::Idle, "{seconds} s");
+        assert!(world.needless(0) <= needless, "{seconds} s: {} needless", world.needless(0));
+        assert_eq!(world.needless(6), 0, "{seconds} s: it has settled");
+    }
+}
+
+#[test]
+fn at_36_percent_loss_hardly_a_run_is_given_up() {
+    let runs = 2000;
+    let given_up = (0..runs)
+        .filter(|&seed| {
+            let mut rng = Rng::new(seed);
+            let mut world = World::new(51, TIMING, constant(ms(860)), move |_, _| rng.unit() < 0.36);
+            world.run() != Step::Idle
+        })
+        .count();
+    assert!(given_up * 50 < runs as usize, "{given_up} of {runs} given up");
+}
+
+#[test]
+fn the_fixed_time_out_is_the_references() {
+    let fixed = Timing { fixed: true, ..TIMING };
+    let mut world = World::new(20, fixed, constant(ms(100)), |seq, n| seq == 10 && n <= 2);
+    assert_eq!(world.run(), Step::Idle);
+    assert_eq!(world.elapsed(), ms(100) * 20 + ms(3000) * 2);
+}
+
+#[test]
+fn a_silent_receiver_is_lost_after_the_give_up_time_and_at_least_four_transmissions() {
+    for give_up in [1, 2, 30, 3600] {
+        let timing = Timing { give_up: Duration::from_secs(give_up), ..TIMING };
+        let mut world = World::new(3, timing, constant(ms(10)), |seq, _| seq == 1);
+        let end = world.run();
+        let Step::Lost(LostCause::Silent { waited, transmissions }) = end else { panic!("{end:?}") };
+        assert_eq!(waited, timing.give_up);
+        assert!(transmissions >= 4);
+        assert_eq!(world.machine.outstanding(), Some(Seq(1)));
+    }
+}
+
+#[test]
+fn only_the_outstanding_seqs_ack_moves_it_and_nothing_else_extends_the_deadline() {
+    let mut world = World::new(3, TIMING, constant(ms(10)), never);
+    let now = world.now;
+    assert_eq!(world.machine.poll(now), Step::Transmit { seq: Seq(0), transmission: 1 });
+    let deadline = world.machine.poll(now);
+    let huge = [b'x'; 65_507];
+    let other_tid = Ack { tid: Tid(3741), seq: Seq(0) }.encode();
+    let stale = Ack { tid: TID, seq: Seq(9) }.encode();
+    for datagram in
+        [&b""[..], b"Type:3;TID:3740;SEQ:0", b"Type:3;TID:3740;SEQ:00;", &other_tid, &stale, &huge]
+    {
+        assert_eq!(world.machine.datagram(now + ms(5), datagram), Received::Ignored);
+        assert_eq!(world.machine.poll(now + ms(5)), deadline);
+    }
+    assert_eq!(world.lane.ignored(), 6);
+    assert_eq!((world.lane.acked(), world.lane.transmissions()), (0, 1));
+    let ack = Ack { tid: TID, seq: Seq(0) }.encode();
+    assert_eq!(world.machine.datagram(now + ms(7), &ack), Received::Acked(ms(7)));
+    assert_eq!(world.machine.poll(now + ms(7)), Step::Transmit { seq: Seq(1), transmission: 1 });
+    assert_eq!(world.machine.datagram(now + ms(8), &ack), Received::Ignored, "a duplicate is stale");
+    assert!(matches!(world.machine.poll(now + ms(8)), Step::Wait(_)), "and does not resend");
+}
+
+#[test]
+fn five_refusals_in_a_row_each_on_its_own_timer_lose_the_receiver() {
+    let mut world = World::new(1, TIMING, constant(ms(10)), |_, _| true);
+    let mut transmissions = 0;
+    let end = loop {
+        match world.machine.poll(world.now) {
+            Step::Transmit { .. } => {
+                transmissions += 1;
+                world.machine.refused();
+                world.machine.refused(); // several errors for one transmission count once
+            }
+            Step::Wait(until) => world.now = until,
+            end => break end,
+        }
+    };
+    assert_eq!((end, transmissions), (Step::Lost(LostCause::Refused), MAX_REFUSALS));
+    assert!(world.elapsed() < TIMING.give_up);
+}
+
+#[test]
+fn one_answer_among_the_refusals_keeps_the_receiver() {
+    let mut world = World::new(2, TIMING, constant(ms(10)), |_, n| n <= 4);
+    let end = loop {
+        match world.machine.poll(world.now) {
+            Step::Transmit { seq, transmission } if transmission <= 4 => {
+                world.carry(seq, transmission);
+                world.machine.refused();
+            }
+            Step::Transmit { seq, transmission } => world.carry(seq, transmission),
+            Step::Wait(until) => world.advance(until),
+            end => break end,
+        }
+    };
+    assert_eq!(end, Step::Idle, "four refusals of each SEQ are not five in a row");
+}
+
+#[test]
+fn nothing_is_sent_after_the_deadline() {
+    let begin = start();
+    let lane = Arc::new(Lane::new(begin));
+    lane.open(Seq(0), Seq(5));
+    let mut machine = StopAndWait::new(TID, TIMING, Arc::clone(&lane), None, Some(begin + ms(2000)));
+    assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
+    assert_eq!(machine.poll(begin), Step::Wait(begin + ms(2000)), "the deadline comes before the timer");
+    assert_eq!(machine.poll(begin + ms(2000)), Step::Expired);
+    assert_eq!(lane.transmissions(), 1);
+}
+
+#[test]
+fn what_others_acks_show_brings_the_first_time_out_down_also_while_it_waits() {
+    let begin = start();
+    let known = Arc::new(AckToPing::default());
+    let lane = Arc::new(Lane::new(begin));
+    lane.open(Seq(0), Seq(5));
+    let first = Some((ms(163), Arc::clone(&known)));
+    let mut machine = StopAndWait::new(TID, TIMING, lane, first, None);
+    assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
+    assert_eq!(machine.poll(begin), Step::Wait(begin + ms(250)), "a slice of the first wait");
+    known.learn(ms(857), ms(157));
+    let mut now = begin;
+    let fired = loop {
+        match machine.poll(now) {
+            Step::Wait(until) => now = until,
+            step => break step,
+        }
+    };
+    assert_eq!(fired, Step::Transmit { seq: Seq(0), transmission: 2 });
+    assert!((ms(2250)..ms(2350)).contains(&(now - begin)), "{:?}", now - begin);
+}
+
+#[test]
+fn the_slices_of_the_first_wait_are_parts_of_the_time_out_that_is_in_force() {
+    let begin = start();
+    let lane = Arc::new(Lane::new(begin));
+    lane.open(Seq(0), Seq(5));
+    let timing = Timing { first_timeout: Duration::from_secs(3600), ..TIMING };
+    let mut machine = StopAndWait::new(TID, timing, lane, Some((ms(100), Arc::default())), None);
+    assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
+    assert_eq!(machine.poll(begin), Step::Wait(begin + ms(7500) / FIRST_WAIT_SLICES));
+}
