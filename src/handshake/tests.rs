@@ -1,0 +1,281 @@
+use super::*;
+use crate::protocol::Tid;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+const ASSIGNMENT: &[u8] = b"Type:1;TID:3740;DATA:[{'ip_address': '10.0.0.1', 'name': '5th Receiver'}];";
+
+/// An orchestrator for one client: a socket, on which `script` runs once the first intent has come.
+fn orchestrator(script: impl FnOnce(&UdpSocket, SocketAddr) + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let client = next_intent(&socket);
+        script(&socket, client);
+    });
+    address
+}
+
+fn next_intent(socket: &UdpSocket) -> SocketAddr {
+    let mut buffer = [0; 100];
+    let (len, client) = socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], b"Type:0;");
+    client
+}
+
+/// Long enough that a test which needs it to pass is seen to hang.
+fn patient() -> Options {
+    Options { intent_timeout: Duration::from_secs(600), ..Options::default() }
+}
+
+fn short() -> Options {
+    Options { intent_timeout: Duration::from_millis(20), ..Options::default() }
+}
+
+/// The result of a handshake, and what the observer was told, in short.
+fn run(address: SocketAddr, options: &Options) -> (Result<Assigned, Error>, Vec<String>) {
+    let mut told = Vec::new();
+    let result = request(address, options, &mut |event: &Event<'_>| {
+        told.push(match event {
+            Event::IntentSent { attempt, .. } => format!("intent {attempt}"),
+            Event::Waiting { .. } => "waiting".to_owned(),
+            Event::Unexpected { datagram } => format!("unexpected {}", datagram.escape_ascii()),
+            other => panic!("{other:?}"),
+        });
+    });
+    (result, told)
+}
+
+fn problem(result: Result<Assigned, Error>) -> HandshakeError {
+    match result.unwrap_err() {
+        Error::Orchestrator { problem, .. } => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_intent_brings_one_assignment() {
+    let address = orchestrator(|socket, client| {
+        socket.send_to(ASSIGNMENT, client).unwrap();
+    });
+    let before = Instant::now();
+    let (result, told) = run(address, &patient());
+    let assigned = result.unwrap();
+    assert_eq!(assigned.tid, Tid(3740));
+    assert_eq!(assigned.receivers[0].address, IpAddr::from([10, 0, 0, 1]));
+    assert!(assigned.at > before && assigned.waited <= assigned.at - before);
+    assert_eq!(told, ["intent 1"]);
+}
+
+#[test]
+fn an_orchestrator_with_an_ipv6_address_is_asked_too() {
+    let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let client = next_intent(&socket);
+        socket.send_to(ASSIGNMENT, client).unwrap();
+    });
+    assert_eq!(run(address, &patient()).0.unwrap().tid, Tid(3740));
+    server.join().unwrap();
+}
+
+#[test]
+fn the_intent_comes_from_the_address_it_is_bound_to() {
+    let bind = IpAddr::from([127, 0, 0, 9]);
+    let address = orchestrator(move |socket, client| {
+        if client.ip() == bind {
+            socket.send_to(ASSIGNMENT, client).unwrap();
+        }
+    });
+    let options = Options { bind: Some(bind), intent_timeout: Duration::from_secs(10), ..patient() };
+    run(address, &options).0.unwrap();
+}
+
+#[test]
+fn a_local_address_that_does_not_fit_is_an_error_of_its_own() {
+    let try_from = |bind: &str, to: &str| {
+        let options = Options { bind: Some(bind.parse().unwrap()), ..short() };
+        match run(to.parse().unwrap(), &options).0.unwrap_err() {
+            Error::Bind { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(try_from("::1", "127.0.0.1:9").contains("family"));
+    assert!(try_from("127.0.0.1", "[::1]:9").contains("family"));
+    assert!(try_from("192.0.2.77", "127.0.0.1:9").contains("does not have"));
+}
+
+#[test]
+fn a_closed_port_is_an_error_at_once() {
+    // No other test binds this address, so nobody can have taken the port.
+    let free = UdpSocket::bind(("127.8.8.8".parse::<Ipv4Addr>().unwrap(), 0)).unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    assert!(matches!(problem(run(address, &patient()).0), HandshakeError::Refused));
+}
+
+#[test]
+fn an_orchestrator_that_closes_its_port_later_is_noticed_by_a_resend() {
+    let address = {
+        let socket = UdpSocket::bind(("127.8.8.9".parse::<Ipv4Addr>().unwrap(), 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        thread::spawn(move || next_intent(&socket));
+        address
+    };
+    let options = Options { intent_resend: Some(Duration::from_millis(5)), ..patient() };
+    assert!(matches!(problem(run(address, &options).0), HandshakeError::Refused));
+}
+
+#[test]
+fn a_refusal_that_the_system_reports_late_does_not_swallow_an_intent() {
+    let peer = UdpSocket::bind(("127.8.8.10".parse::<Ipv4Addr>().unwrap(), 0)).unwrap();
+    let address = peer.local_addr().unwrap();
+    drop(peer);
+    let socket = udp::connect(None, address).unwrap();
+    socket.send(b"refused").unwrap();
+    let peer = UdpSocket::bind(address).unwrap();
+    udp::send(&socket, INTENT).unwrap();
+    assert_eq!(next_intent(&peer), socket.local_addr().unwrap());
+}
+
+#[test]
+fn silence_ends_with_the_intent_time_out() {
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (result, told) = run(silent.local_addr().unwrap(), &short());
+    assert!(matches!(problem(result), HandshakeError::Silent(t) if t == Duration::from_millis(20)));
+    assert_eq!(told, ["intent 1"]);
+}
+
+#[test]
+fn a_flood_of_junk_does_not_move_the_time_out() {
+    let over = std::sync::Arc::new(AtomicBool::new(false));
+    let stop = over.clone();
+    let address = orchestrator(move |socket, client| {
+        // Were the time-out moved by junk, the assignment that follows it would still be taken.
+        let flood = Instant::now();
+        while !stop.load(Ordering::Relaxed) && flood.elapsed() < Duration::from_secs(10) {
+            socket.send_to(b"junk", client).ok();
+        }
+        socket.send_to(ASSIGNMENT, client).ok();
+    });
+    let (result, told) = run(address, &Options { intent_timeout: Duration::from_millis(100), ..patient() });
+    over.store(true, Ordering::Relaxed);
+    assert!(matches!(problem(result), HandshakeError::Silent(_)));
+    assert_eq!(told[1], "unexpected junk");
+}
+
+#[test]
+fn what_is_no_assignment_is_told_and_ignored() {
+    let junk: [&[u8]; 6] =
+        [b"", b"Type:0;", b"Type:10;TID:1;", b"Type:3;TID:1;SEQ:0;", b"\xff\0\n", b"Type:"];
+    let address = orchestrator(move |socket, client| {
+        for datagram in junk {
+            socket.send_to(datagram, client).unwrap();
+        }
+        socket.send_to(&[b'x'; 60_000], client).unwrap();
+        socket.send_to(ASSIGNMENT, client).unwrap();
+    });
+    let (result, told) = run(address, &patient());
+    assert_eq!(result.unwrap().tid, Tid(3740));
+    let mut expected = vec!["intent 1".to_owned()];
+    expected.extend(junk.map(|j| format!("unexpected {}", j.escape_ascii())));
+    expected.push(format!("unexpected {}", "x".repeat(SHOWN)));
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_others_send_never_arrives() {
+    let address = orchestrator(|socket, client| {
+        let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        other.send_to(b"Type:1;TID:1;DATA:[{'ip_address': '10.6.6.6', 'name': ''}];", client).unwrap();
+        socket.send_to(ASSIGNMENT, client).unwrap();
+    });
+    let (result, told) = run(address, &patient());
+    assert_eq!(result.unwrap().tid, Tid(3740));
+    assert_eq!(told, ["intent 1"]);
+}
+
+#[test]
+fn a_malformed_assignment_ends_the_wait() {
+    for malformed in [&b"Type:1"[..], b"Type:1;", b"Type:1 ", b"Type:1;TID:;DATA:[];", b"Type:1\x1b[2J"] {
+        let address = orchestrator(move |socket, client| {
+            socket.send_to(malformed, client).unwrap();
+        });
+        match problem(run(address, &patient()).0) {
+            HandshakeError::Malformed(text) => assert!(!text.contains('\x1b'), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_intent_is_sent_again_only_on_request() {
+    let address = orchestrator(|socket, client| {
+        assert_eq!(next_intent(socket), client);
+        assert_eq!(next_intent(socket), client);
+        socket.send_to(ASSIGNMENT, client).unwrap();
+    });
+    let options = Options { intent_resend: Some(Duration::from_millis(5)), ..patient() };
+    let (result, told) = run(address, &options);
+    result.unwrap();
+    assert_eq!(told[..3], ["intent 1", "intent 2", "intent 3"]);
+}
+
+/// Runs a schedule in virtual time, where nothing ever arrives: what is done at which millisecond.
+fn virtual_wait(options: &Options) -> Vec<(u64, Step)> {
+    let start = Instant::now();
+    let mut schedule = Schedule::new(start, options);
+    let mut now = start;
+    let mut done = Vec::new();
+    loop {
+        match schedule.next(now) {
+            Step::Wait(slice) => {
+                assert!(slice >= SHORTEST && slice <= SLICE);
+                now += slice;
+            }
+            step => {
+                let end = step == Step::End;
+                done.push(((now - start).as_millis() as u64, step));
+                if end {
+                    return done;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_progress_the_wait_is_told_of_once_at_180_s() {
+    let slot = Duration::from_secs(180);
+    assert_eq!(virtual_wait(&Options::default()), [(180_000, Step::Tell(slot)), (3_600_000, Step::End)]);
+}
+
+#[test]
+fn with_progress_the_wait_is_told_of_four_times_a_second_at_most() {
+    let wait = |progress, seconds| {
+        let options = Options {
+            progress: Some(Duration::from_millis(progress)),
+            intent_timeout: Duration::from_secs(seconds),
+            ..Options::default()
+        };
+        virtual_wait(&options).into_iter().map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    assert_eq!(wait(10, 1), [250, 500, 750, 1000]);
+    assert_eq!(wait(10_000, 25), [10_000, 20_000, 25_000]);
+}
+
+#[test]
+fn resends_keep_to_their_interval_and_times_beyond_the_clock_never_come() {
+    let options = Options { intent_resend: Some(Duration::from_secs(30)), ..Options::default() };
+    let resends = virtual_wait(&Options { intent_timeout: Duration::from_secs(100), ..options.clone() });
+    assert_eq!(resends.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [30_000, 60_000, 90_000, 100_000]);
+    let never = Options {
+        intent_timeout: Duration::MAX,
+        intent_resend: Some(Duration::MAX),
+        progress: Some(Duration::MAX),
+        ..Options::default()
+    };
+    let start = Instant::now();
+    assert_eq!(Schedule::new(start, &never).next(start), Step::Wait(SLICE));
+}
