@@ -1,0 +1,135 @@
+//! A transaction while it runs: who asked, whom it was assigned to, and what each receiver has got.
+
+use super::ledger::Ledger;
+use super::post::lock;
+use super::runs::Run;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+pub struct Case {
+    pub tid: u64,
+    pub client: SocketAddr,
+    /// When Type 1 was sent; not yet while the assignment is delayed.
+    pub assigned: OnceLock<Instant>,
+    /// The addresses in Type 1, in its order.
+    pub list: Vec<IpAddr>,
+    /// One for each receiver of the script.
+    pub ledgers: Vec<(IpAddr, Mutex<Ledger>)>,
+    pub expectation: Option<Arc<Expectation>>,
+    new_bytes: AtomicU64,
+}
+
+impl Case {
+    pub fn new(
+        tid: u64,
+        client: SocketAddr,
+        list: Vec<IpAddr>,
+        ledgers: Vec<(IpAddr, Ledger)>,
+        expectation: Option<Arc<Expectation>>,
+    ) -> Case {
+        Case {
+            tid,
+            client,
+            assigned: OnceLock::new(),
+            list,
+            ledgers: ledgers.into_iter().map(|(address, ledger)| (address, Mutex::new(ledger))).collect(),
+            expectation,
+            new_bytes: AtomicU64::new(0),
+        }
+    }
+
+    pub fn ledger(&self, receiver: usize) -> Option<&Mutex<Ledger>> {
+        Some(&self.ledgers.get(receiver)?.1)
+    }
+
+    pub fn count_new(&self, bytes: usize) {
+        self.new_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that were new at their receiver, so far. One that came to two receivers counts twice.
+    pub fn new_bytes(&self) -> u64 {
+        self.new_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the expected number of bytes may have come; the judge has to look more closely.
+    pub fn may_be_complete(&self) -> bool {
+        self.expectation.as_ref().is_some_and(|expected| self.new_bytes() >= expected.len())
+    }
+
+    pub fn since_assigned(&self) -> Duration {
+        self.assigned.get().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    /// Packets that came to any receiver so far.
+    pub fn packets(&self) -> u64 {
+        self.ledgers.iter().map(|(_, ledger)| lock(ledger).counts.packets).sum()
+    }
+
+    /// Whether a client that is quiet now has nothing left to do, as far as the wire tells: no gap among the SEQs, and
+    /// nothing unacknowledged.
+    pub fn looks_finished(&self) -> bool {
+        self.has_no_gap() && self.all_acknowledged()
+    }
+
+    /// Whether every SEQ that came was acknowledged, by that receiver or, after a failover, by another.
+    pub fn all_acknowledged(&self) -> bool {
+        let outstanding = self.ledgers.iter().filter_map(|(_, ledger)| lock(ledger).outstanding());
+        let outstanding: Vec<u32> = outstanding.collect();
+        let acknowledged =
+            |seq: &u32| self.ledgers.iter().any(|(_, ledger)| lock(ledger).has_acknowledged(*seq));
+        outstanding.iter().all(acknowledged)
+    }
+
+    fn has_no_gap(&self) -> bool {
+        let received = self.ledgers.iter().map(|(_, ledger)| lock(ledger).received.as_slice().to_vec());
+        let mut runs: Vec<Run> = received.flatten().collect();
+        runs.sort_unstable_by_key(|run| run.first);
+        let mut next = 0;
+        for run in &runs {
+            if u64::from(run.first) > next {
+                return false;
+            }
+            next = next.max(u64::from(run.last) + 1);
+        }
+        next > 0
+    }
+}
+
+/// The payload as the judge may be told it beforehand.
+#[derive(Debug)]
+pub enum Expectation {
+    Bytes(Vec<u8>),
+    File { path: PathBuf, len: u64 },
+    Length(u64),
+}
+
+impl Expectation {
+    pub fn file(path: PathBuf) -> io::Result<Expectation> {
+        let len = std::fs::metadata(&path)?.len();
+        Ok(Expectation::File { path, len })
+    }
+
+    pub fn len(&self) -> u64 {
+        match self {
+            Expectation::Bytes(bytes) => bytes.len() as u64,
+            Expectation::File { len, .. } | Expectation::Length(len) => *len,
+        }
+    }
+
+    /// The bytes from the start on, if they are known. A file that cannot be read any more is an empty one.
+    pub fn open(&self) -> Option<Box<dyn Read + '_>> {
+        match self {
+            Expectation::Bytes(bytes) => Some(Box::new(bytes.as_slice())),
+            Expectation::File { path, .. } => match File::open(path) {
+                Ok(file) => Some(Box::new(BufReader::with_capacity(1 << 16, file))),
+                Err(_) => Some(Box::new(io::empty())),
+            },
+            Expectation::Length(_) => None,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What one receiver got in one transaction. The judge knows nothing else.
+
+use super::runs::Runs;
+use super::verdict::Remark;
+use super::wire::{Data, MAX_PAYLOAD};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// A hostile or broken client must not fill the memory with remarks.
+const MOST_REMARKS: usize = 100;
+
+pub struct Ledger {
+    name: String,
+    pub counts: Counts,
+    pub received: Runs,
+    answered: Runs,
+    outstanding: Option<u32>,
+    store: Store,
+    last_source: Option<SocketAddr>,
+    pub remarks: Vec<Remark>,
+}
+
+/// Numbers of packets and bytes at one receiver, in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Data packets that came to the receiver's socket, those that a script lost included.
+    pub packets: u64,
+    /// Of these, the ones that a script lost.
+    pub lost: u64,
+    /// Payload bytes received, every SEQ counted once.
+    pub bytes: u64,
+    /// Acks sent, or on their way; duplicates and forgeries that a script added are not counted.
+    pub acks: u64,
+    /// Acks that a script lost.
+    pub acks_lost: u64,
+    /// Packets for a SEQ that had been received before.
+    pub duplicates: u64,
+    /// Of these, the ones for a SEQ whose ack had been sent or was on its way: needless retransmissions.
+    pub needless: u64,
+    /// Sockets that data came from, one after another; more than one in a transaction is odd.
+    pub sources: u64,
+}
+
+/// What the receiver keeps of the payload.
+enum Store {
+    /// Every byte.
+    Full(BTreeMap<u32, Box<[u8]>>),
+    /// For payloads too large to keep: the lengths that are not 100, and a sum that does not depend on the order.
+    Counted { odd_lengths: BTreeMap<u32, usize>, sum: u64 },
+}
+
+impl Ledger {
+    pub fn new(name: &str, keep_payload: bool) -> Ledger {
+        let store = match keep_payload {
+            true => Store::Full(BTreeMap::new()),
+            false => Store::Counted { odd_lengths: BTreeMap::new(), sum: 0 },
+        };
+        Ledger {
+            name: name.to_string(),
+            counts: Counts::default(),
+            received: Runs::default(),
+            answered: Runs::default(),
+            outstanding: None,
+            store,
+            last_source: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// A data packet came to the socket: looks at the client's manners. Whether the packet is received or lost is the
+    /// script's business, and comes next.
+    pub fn arrives(&mut self, data: &Data<'_>, from: SocketAddr) {
+        self.counts.packets += 1;
+        if self.last_source != Some(from) {
+            self.last_source = Some(from);
+            self.counts.sources += 1;
+        }
+        if self.outstanding == Some(data.seq) {
+            return;
+        }
+        if !self.received.contains(data.seq) {
+            if let Some(outstanding) = self.outstanding {
+                self.remark(|receiver| Remark::BrokenStopAndWait { receiver, outstanding, seq: data.seq });
+            }
+            self.outstanding = Some(data.seq);
+        }
+    }
+
+    /// Takes the packet in; returns how many bytes of it were new.
+    pub fn receives(&mut self, data: &Data<'_>) -> usize {
+        let (seq, len) = (data.seq, data.payload.len());
+        if len > MAX_PAYLOAD {
+            self.remark(|receiver| Remark::TooLong { receiver, seq, len });
+        }
+        if self.received.insert(seq) {
+            self.store.insert(seq, data.payload);
+            self.counts.bytes += len as u64;
+            return len;
+        }
+        self.counts.duplicates += 1;
+        self.counts.needless += u64::from(self.answered.contains(seq));
+        if !self.store.agrees(seq, data.payload) {
+            self.remark(|receiver| Remark::ConflictingData { receiver, seq });
+        }
+        0
+    }
+
+    /// The ack of this SEQ is decided on: from here on a retransmission is needless.
+    pub fn answers(&mut self, seq: u32) {
+        self.counts.acks += 1;
+        self.answered.insert(seq);
+    }
+
+    /// The ack of this SEQ is about to be sent: from here on the next SEQ may come.
+    pub fn acknowledges(&mut self, seq: u32) {
+        if self.outstanding == Some(seq) {
+            self.outstanding = None;
+        }
+    }
+
+    pub fn outstanding(&self) -> Option<u32> {
+        self.outstanding
+    }
+
+    pub fn has_acknowledged(&self, seq: u32) -> bool {
+        self.answered.contains(seq) && self.outstanding != Some(seq)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The payload length of a SEQ that was received.
+    pub fn length_of(&self, seq: u32) -> usize {
+        match &self.store {
+            Store::Full(packets) => packets.get(&seq).map_or(0, |payload| payload.len()),
+            Store::Counted { odd_lengths, .. } => odd_lengths.get(&seq).copied().unwrap_or(MAX_PAYLOAD),
+        }
+    }
+
+    /// The payload of a SEQ, if it was received and kept.
+    pub fn payload_of(&self, seq: u32) -> Option<&[u8]> {
+        match &self.store {
+            Store::Full(packets) => packets.get(&seq).map(|payload| &**payload),
+            Store::Counted { .. } => None,
+        }
+    }
+
+    /// The sum of `checksum` over all packets, where the payload is not kept.
+    pub fn sum(&self) -> Option<u64> {
+        match self.store {
+            Store::Full(_) => None,
+            Store::Counted { sum, .. } => Some(sum),
+        }
+    }
+
+    fn remark(&mut self, remark: impl FnOnce(String) -> Remark) {
+        if self.remarks.len() < MOST_REMARKS {
+            self.remarks.push(remark(self.name.clone()));
+        }
+    }
+}
+
+impl Store {
+    fn insert(&mut self, seq: u32, payload: &[u8]) {
+        match self {
+            Store::Full(packets) => {
+                packets.insert(seq, payload.into());
+            }
+            Store::Counted { odd_lengths, sum } => {
+                *sum = sum.wrapping_add(checksum(seq, payload));
+                if payload.len() != MAX_PAYLOAD {
+                    odd_lengths.insert(seq, payload.len());
+                }
+            }
+        }
+    }
+
+    /// Whether the SEQ, known already, came with the same bytes; where they are not kept, with as many of them.
+    fn agrees(&self, seq: u32, payload: &[u8]) -> bool {
+        match self {
+            Store::Full(packets) => packets.get(&seq).is_some_and(|known| **known == *payload),
+            Store::Counted { odd_lengths, .. } => {
+                odd_lengths.get(&seq).copied().unwrap_or(MAX_PAYLOAD) == payload.len()
+            }
+        }
+    }
+}
+
+/// A number that depends on the SEQ, the bytes and their order; quick, and no match for malice.
+pub fn checksum(seq: u32, payload: &[u8]) -> u64 {
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let (words, rest) = payload.as_chunks::<8>();
+    let start = mix(u64::from(seq) << 32 | payload.len() as u64, 1);
+    let hash = words.iter().fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 9))
+    }
+
+    fn packet(seq: u32, payload: &[u8]) -> Data<'_> {
+        Data { tid: 1, seq, payload }
+    }
+
+    fn take(ledger: &mut Ledger, seq: u32, payload: &[u8]) -> usize {
+        ledger.arrives(&packet(seq, payload), source());
+        ledger.receives(&packet(seq, payload))
+    }
+
+    fn answer(ledger: &mut Ledger, seq: u32) {
+        ledger.answers(seq);
+        ledger.acknowledges(seq);
+    }
+
+    #[test]
+    fn the_next_seq_before_the_ack_of_the_last_is_remarked() {
+        let mut ledger = Ledger::new("A", true);
+        take(&mut ledger, 0, b"x");
+        answer(&mut ledger, 0);
+        take(&mut ledger, 1, b"x");
+        take(&mut ledger, 1, b"x");
+        assert_eq!(ledger.remarks, []);
+        take(&mut ledger, 2, b"x");
+        assert_eq!(
+            ledger.remarks,
+            [Remark::BrokenStopAndWait { receiver: "A".to_string(), outstanding: 1, seq: 2 }]
+        );
+    }
+
+    #[test]
+    fn moving_on_from_a_packet_that_the_script_lost_is_remarked_too() {
+        let mut ledger = Ledger::new("A", true);
+        ledger.arrives(&packet(0, b"x"), source());
+        take(&mut ledger, 1, b"x");
+        assert_eq!(ledger.remarks.len(), 1);
+    }
+
+    #[test]
+    fn a_retransmission_is_needless_only_when_an_ack_was_sent() {
+        let mut ledger = Ledger::new("A", true);
+        take(&mut ledger, 0, b"x");
+        take(&mut ledger, 0, b"x");
+        assert_eq!((ledger.counts.duplicates, ledger.counts.needless), (1, 0));
+        answer(&mut ledger, 0);
+        take(&mut ledger, 0, b"x");
+        assert_eq!((ledger.counts.duplicates, ledger.counts.needless), (2, 1));
+        assert_eq!((ledger.counts.bytes, ledger.counts.packets), (1, 3));
+    }
+
+    #[test]
+    fn other_bytes_for_a_known_seq_are_remarked_and_the_first_ones_stay() {
+        let mut ledger = Ledger::new("A", true);
+        assert_eq!(take(&mut ledger, 0, b"one"), 3);
+        assert_eq!(take(&mut ledger, 0, b"two"), 0);
+        assert_eq!(ledger.remarks, [Remark::ConflictingData { receiver: "A".to_string(), seq: 0 }]);
+        assert_eq!(ledger.payload_of(0), Some(&b"one"[..]));
+    }
+
+    #[test]
+    fn more_than_100_bytes_are_remarked() {
+        let mut ledger = Ledger::new("A", true);
+        take(&mut ledger, 0, &[0; 101]);
+        assert_eq!(ledger.remarks, [Remark::TooLong { receiver: "A".to_string(), seq: 0, len: 101 }]);
+    }
+
+    #[test]
+    fn the_checksum_sees_swapped_bytes_and_swapped_packets() {
+        assert_ne!(checksum(0, b"ab"), checksum(0, b"ba"));
+        assert_ne!(checksum(0, b"12345678abcdefgh"), checksum(0, b"abcdefgh12345678"));
+        let swapped = checksum(1, b"a").wrapping_add(checksum(0, b"b"));
+        assert_ne!(checksum(0, b"a").wrapping_add(checksum(1, b"b")), swapped);
+        assert_ne!(checksum(0, b"a"), checksum(0, b"a\0"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Chance from a seed: the same seed, the same run, on every machine.
+
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A sequence of its own for each pair of seed and number.
+    pub fn stream(seed: u64, number: u64) -> Self {
+        let mut rng = Self(seed ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        rng.bits();
+        rng
+    }
+
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// True so often.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.unit() < probability
+    }
+
+    /// Close to normal, mean 0, standard deviation 1, never beyond ±6: the sum of twelve uniform numbers.
+    pub fn bell(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_and_streams_differ() {
+        let draw = |seed, stream| {
+            let mut rng = Rng::stream(seed, stream);
+            [rng.bits(), rng.bits(), rng.bits()]
+        };
+        assert_eq!(draw(7, 1), draw(7, 1));
+        assert_ne!(draw(7, 1), draw(7, 2));
+        assert_ne!(draw(7, 1), draw(8, 1));
+    }
+
+    #[test]
+    fn the_bell_has_mean_0_and_deviation_1() {
+        let mut rng = Rng::new(1);
+        let samples: Vec<f64> = (0..10_000).map(|_| rng.bell()).collect();
+        let mean = samples.iter().sum::<f64>() / 10_000.0;
+        let variance = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 10_000.0;
+        assert!(mean.abs() < 0.05, "{mean}");
+        assert!((variance - 1.0).abs() < 0.05, "{variance}");
+    }
+}

@@ -1,0 +1,485 @@
+//! The story that the servers play: which receivers there are, how quick they are, and what goes wrong.
+
+use super::case::Expectation;
+use super::faults::{Fault, Rule, When};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// One receiver. Without further words it acknowledges everything at once.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    pub(super) name: String,
+    pub(super) address: Option<IpAddr>,
+    pub(super) listed: bool,
+    pub(super) opening: Opening,
+    pub(super) delay: Duration,
+    pub(super) jitter: Duration,
+    pub(super) rules: Vec<Rule>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Opening {
+    AtStart,
+    After(Duration),
+    WhenTold,
+    Never,
+}
+
+impl Receiver {
+    pub fn named(name: impl Into<String>) -> Receiver {
+        Receiver {
+            name: name.into(),
+            address: None,
+            listed: true,
+            opening: Opening::AtStart,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            rules: Vec::new(),
+        }
+    }
+
+    pub fn renamed(mut self, name: &str) -> Receiver {
+        self.name = name.to_string();
+        self
+    }
+
+    /// Another address than 127.0.0.2 and so on.
+    pub fn at(mut self, address: IpAddr) -> Receiver {
+        self.address = Some(address);
+        self
+    }
+
+    /// There, but not in the list that clients get: a bystander to whom nothing may be sent.
+    pub fn unlisted(mut self) -> Receiver {
+        self.listed = false;
+        self
+    }
+
+    /// In the list, but nobody listens there: `ECONNREFUSED`.
+    pub fn closed(mut self) -> Receiver {
+        self.opening = Opening::Never;
+        self
+    }
+
+    /// The port is closed at the start and opens after this time.
+    pub fn opens_after(mut self, time: Duration) -> Receiver {
+        self.opening = Opening::After(time);
+        self
+    }
+
+    /// The port is closed until the test says [`Servers::open`](super::Servers::open).
+    pub fn opens_when_told(mut self) -> Receiver {
+        self.opening = Opening::WhenTold;
+        self
+    }
+
+    /// How long an ack takes: the round trip, since loopback itself takes none.
+    pub fn ack_delay(mut self, delay: Duration) -> Receiver {
+        self.delay = delay;
+        self
+    }
+
+    /// The standard deviation of the ack delay, by the seed.
+    pub fn jitter(mut self, deviation: Duration) -> Receiver {
+        self.jitter = deviation;
+        self
+    }
+
+    /// Any fault at any time: what all the methods below are made of.
+    pub fn rule(mut self, when: When, fault: Fault) -> Receiver {
+        self.rules.push(Rule { when, fault });
+        self
+    }
+
+    /// Loses the `nth` transmission (1 is the first) of a SEQ.
+    pub fn lose(self, seq: u32, nth: u32) -> Receiver {
+        self.rule(When::At { seq, nth }, Fault::LoseData)
+    }
+
+    /// Receives the `nth` transmission of a SEQ, but its ack gets lost.
+    pub fn lose_ack(self, seq: u32, nth: u32) -> Receiver {
+        self.rule(When::At { seq, nth }, Fault::LoseAck)
+    }
+
+    /// Loses data with this probability, by the seed.
+    pub fn data_loss(self, probability: f64) -> Receiver {
+        self.rule(When::Chance(probability), Fault::LoseData)
+    }
+
+    /// Loses acks with this probability, by the seed.
+    pub fn ack_loss(self, probability: f64) -> Receiver {
+        self.rule(When::Chance(probability), Fault::LoseAck)
+    }
+
+    /// Receives, but never acknowledges; with `junk` and the like, what comes instead of an ack.
+    pub fn never_acks(self) -> Receiver {
+        self.rule(When::Always, Fault::LoseAck)
+    }
+
+    /// Another ack delay after so many acks.
+    pub fn ack_delay_after(self, acks: u32, delay: Duration) -> Receiver {
+        self.rule(When::AfterAcks(acks), Fault::Delay(delay))
+    }
+
+    /// Every ack comes twice.
+    pub fn duplicates_acks(self) -> Receiver {
+        self.rule(When::Always, Fault::DuplicateAck)
+    }
+
+    /// Every ack comes again so much later; with half the ack delay, during the wait for the next one.
+    pub fn late_duplicates(self, late: Duration) -> Receiver {
+        self.rule(When::Always, Fault::LateDuplicate(late))
+    }
+
+    /// After every ack, that of the SEQ after, which has not come yet.
+    pub fn acks_in_advance(self) -> Receiver {
+        self.rule(When::Always, Fault::AckInAdvance)
+    }
+
+    /// Before every ack, one with another TID.
+    pub fn wrong_tid_acks(self) -> Receiver {
+        self.rule(When::Always, Fault::WrongTid)
+    }
+
+    /// Before every ack, that of the SEQ before.
+    pub fn stale_acks(self) -> Receiver {
+        self.rule(When::Always, Fault::StaleSeq)
+    }
+
+    /// Before every ack, that of the SEQ after.
+    pub fn future_acks(self) -> Receiver {
+        self.rule(When::Always, Fault::FutureSeq)
+    }
+
+    /// Before every ack, the same from another address.
+    pub fn acks_from_other_address(self) -> Receiver {
+        self.rule(When::Always, Fault::OtherAddress)
+    }
+
+    /// Before every ack, the same from another port.
+    pub fn acks_from_other_port(self) -> Receiver {
+        self.rule(When::Always, Fault::OtherPort)
+    }
+
+    /// Before every ack, this datagram.
+    pub fn junk(self, bytes: impl Into<Vec<u8>>) -> Receiver {
+        self.rule(When::Always, Fault::Junk(bytes.into()))
+    }
+
+    /// From the first packet on: junk at this rate (`None`: without a pause) for so long.
+    pub fn flood(self, per_second: Option<u32>, lasting: Duration) -> Receiver {
+        self.rule(When::Always, Fault::Flood { per_second, lasting })
+    }
+
+    /// Silent after so many acks; 0: from the start.
+    pub fn dies_after_acks(self, acks: u32) -> Receiver {
+        self.rule(When::AfterAcks(acks), Fault::Silence)
+    }
+
+    /// There, and says nothing.
+    pub fn silent(self) -> Receiver {
+        self.dies_after_acks(0)
+    }
+
+    /// Silent from so long after Type 1 on, as the real ones were after 90 s.
+    pub fn expires_after(self, time: Duration) -> Receiver {
+        self.rule(When::SinceAssigned(time), Fault::Silence)
+    }
+
+    /// After so many acks silent for a time, and then back.
+    pub fn stalls_after_acks(self, acks: u32, time: Duration) -> Receiver {
+        self.rule(When::AfterAcks(acks), Fault::Stall(time))
+    }
+
+    /// The port is closed for good right after so many acks (1 or more).
+    pub fn closes_after_acks(self, acks: u32) -> Receiver {
+        self.rule(When::AckNumber(acks), Fault::Close { reopens_after: None })
+    }
+
+    /// The port is closed for a time right after so many acks (1 or more).
+    pub fn closes_for(self, acks: u32, time: Duration) -> Receiver {
+        self.rule(When::AckNumber(acks), Fault::Close { reopens_after: Some(time) })
+    }
+
+    /// Whether there is nothing to do but to acknowledge at once.
+    pub(super) fn is_plain(&self) -> bool {
+        self.delay.is_zero() && self.jitter.is_zero() && self.rules.is_empty()
+    }
+}
+
+/// Something that the orchestrator says to an intent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub says: Says,
+    /// How long after the intent.
+    pub after: Duration,
+    /// From another port than the orchestrator's.
+    pub from_stranger: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Says {
+    /// The right Type 1.
+    Assignment,
+    /// A Type 1 with the same list and a TID that the receivers do not know.
+    AssignmentOfOtherTid,
+    /// Any bytes. A TID in them becomes the transaction's.
+    Raw(Vec<u8>),
+}
+
+impl Answer {
+    pub fn new(says: Says) -> Answer {
+        Answer { says, after: Duration::ZERO, from_stranger: false }
+    }
+
+    pub fn after(mut self, time: Duration) -> Answer {
+        self.after = time;
+        self
+    }
+
+    pub fn by_stranger(mut self) -> Answer {
+        self.from_stranger = true;
+        self
+    }
+}
+
+/// One line of the list in Type 1.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    Receiver(usize),
+    Text { address: String, name: String },
+}
+
+/// The whole story. Without further words: an orchestrator that assigns at once, and no receivers.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub(super) receivers: Vec<Receiver>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) orchestrator_flood: Option<(Option<u32>, Duration)>,
+    pub(super) lost_intents: u64,
+    pub(super) one_at_a_time: bool,
+    pub(super) first_tid: u64,
+    pub(super) data_loss: f64,
+    pub(super) ack_loss: f64,
+    pub(super) seed: u64,
+    pub(super) keep_payload: bool,
+    pub(super) expectation: Option<Arc<Expectation>>,
+    pub(super) idle: Option<Duration>,
+    pub(super) orchestrator_port: u16,
+    pub(super) receiver_port: u16,
+    pub(super) ipv6: bool,
+}
+
+impl Default for Script {
+    fn default() -> Script {
+        Script::new()
+    }
+}
+
+impl Script {
+    pub fn new() -> Script {
+        Script {
+            receivers: Vec::new(),
+            entries: Vec::new(),
+            answers: vec![Answer::new(Says::Assignment)],
+            orchestrator_flood: None,
+            lost_intents: 0,
+            one_at_a_time: false,
+            first_tid: 3740,
+            data_loss: 0.0,
+            ack_loss: 0.0,
+            seed: 1,
+            keep_payload: true,
+            expectation: None,
+            idle: None,
+            orchestrator_port: 0,
+            receiver_port: 0,
+            ipv6: false,
+        }
+    }
+
+    /// Adds a receiver, and its line in the list.
+    pub fn receiver(mut self, receiver: Receiver) -> Script {
+        if receiver.listed {
+            self.entries.push(Entry::Receiver(self.receivers.len()));
+        }
+        self.receivers.push(receiver);
+        self
+    }
+
+    /// Adds receivers without delays or faults, named `R1` and so on.
+    pub fn receivers(self, count: usize) -> Script {
+        (1..=count).fold(self, |script, number| script.receiver(Receiver::named(format!("R{number}"))))
+    }
+
+    /// Lists a receiver once more; an unknown name is ignored.
+    pub fn listed_again(mut self, name: &str) -> Script {
+        if let Some(index) = self.receivers.iter().position(|receiver| receiver.name == name) {
+            self.entries.push(Entry::Receiver(index));
+        }
+        self
+    }
+
+    /// Lists an address, any text, behind which there is no receiver of ours.
+    pub fn listed_text(mut self, address: &str, name: &str) -> Script {
+        self.entries.push(Entry::Text { address: address.to_string(), name: name.to_string() });
+        self
+    }
+
+    /// Everything on [::1], where there is room for one receiver.
+    pub fn ipv6(mut self) -> Script {
+        self.ipv6 = true;
+        self
+    }
+
+    /// Exactly these answers to an intent, in this order.
+    pub fn answers(mut self, answers: Vec<Answer>) -> Script {
+        self.answers = answers;
+        self
+    }
+
+    /// The orchestrator never answers.
+    pub fn silent_orchestrator(self) -> Script {
+        self.answers(Vec::new())
+    }
+
+    /// Before the assignment, this datagram. Said twice, two datagrams in that order.
+    pub fn before_assignment(mut self, bytes: impl Into<Vec<u8>>) -> Script {
+        let at = self.answers.iter().position(|answer| answer.says == Says::Assignment).unwrap_or(0);
+        self.answers.insert(at, Answer::new(Says::Raw(bytes.into())));
+        self
+    }
+
+    /// Instead of the assignment, these bytes.
+    pub fn raw_assignment(self, bytes: impl Into<Vec<u8>>) -> Script {
+        self.answers(vec![Answer::new(Says::Raw(bytes.into()))])
+    }
+
+    /// Every answer comes so much later.
+    pub fn assign_after(mut self, time: Duration) -> Script {
+        self.answers.iter_mut().for_each(|answer| answer.after += time);
+        self
+    }
+
+    /// The assignment comes twice.
+    pub fn assigned_twice(mut self) -> Script {
+        self.answers.push(Answer::new(Says::Assignment));
+        self
+    }
+
+    /// After the assignment another one comes, with another TID.
+    pub fn assigned_again_with_other_tid(mut self) -> Script {
+        self.answers.push(Answer::new(Says::AssignmentOfOtherTid));
+        self
+    }
+
+    /// Before the assignment another one comes, from a stranger, with another TID.
+    pub fn stranger_assigns_first(mut self) -> Script {
+        self.answers.insert(0, Answer::new(Says::AssignmentOfOtherTid).by_stranger());
+        self
+    }
+
+    /// Only a stranger answers, with an assignment that would be right.
+    pub fn only_stranger_assigns(self) -> Script {
+        self.answers(vec![Answer::new(Says::Assignment).by_stranger()])
+    }
+
+    /// From an intent on, the orchestrator sends junk at this rate (`None`: without a pause) for so long.
+    pub fn orchestrator_floods(mut self, per_second: Option<u32>, lasting: Duration) -> Script {
+        self.orchestrator_flood = Some((per_second, lasting));
+        self
+    }
+
+    /// The first so many intents get lost.
+    pub fn lose_intents(mut self, intents: u64) -> Script {
+        self.lost_intents = intents;
+        self
+    }
+
+    /// The next client waits until the transaction before is judged. Needs `idle` or `expect`.
+    pub fn one_at_a_time(mut self) -> Script {
+        self.one_at_a_time = true;
+        self
+    }
+
+    /// The first TID; 3740 otherwise.
+    pub fn first_tid(mut self, tid: u64) -> Script {
+        self.first_tid = tid;
+        self
+    }
+
+    /// Every receiver loses data with this probability.
+    pub fn data_loss(mut self, probability: f64) -> Script {
+        self.data_loss = probability;
+        self
+    }
+
+    /// Every receiver's acks get lost with this probability.
+    pub fn ack_loss(mut self, probability: f64) -> Script {
+        self.ack_loss = probability;
+        self
+    }
+
+    /// What all chance in this story comes from.
+    pub fn seed(mut self, seed: u64) -> Script {
+        self.seed = seed;
+        self
+    }
+
+    /// `false`: counts and checksums only, for payloads of a gigabyte.
+    pub fn keep_payload(mut self, keep: bool) -> Script {
+        self.keep_payload = keep;
+        self
+    }
+
+    /// The payload that is to come: a transaction is complete when it is there, and judged at once.
+    pub fn expect(self, payload: &[u8]) -> Script {
+        self.expectation(Expectation::Bytes(payload.to_vec()))
+    }
+
+    pub fn expectation(mut self, expectation: Expectation) -> Script {
+        self.expectation = Some(Arc::new(expectation));
+        self
+    }
+
+    /// Judges a transaction without traffic for so long; five times that, while something seems to be missing.
+    pub fn idle(mut self, time: Duration) -> Script {
+        self.idle = Some(time);
+        self
+    }
+
+    /// Fixed ports; 0 is any free one.
+    pub fn ports(mut self, orchestrator: u16, receivers: u16) -> Script {
+        (self.orchestrator_port, self.receiver_port) = (orchestrator, receivers);
+        self
+    }
+
+    pub fn receivers_so_far(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// Names in the order of the script.
+    pub fn receiver_names(&self) -> Vec<String> {
+        self.receivers.iter().map(|receiver| receiver.name.clone()).collect()
+    }
+
+    /// The receivers, each with the rules that hold for all of them.
+    pub(super) fn effective_receivers(&self) -> Vec<Receiver> {
+        let add_losses = |receiver: &Receiver| {
+            let lossy = |receiver: Receiver| {
+                if self.data_loss > 0.0 { receiver.data_loss(self.data_loss) } else { receiver }
+            };
+            let deaf = |receiver: Receiver| {
+                if self.ack_loss > 0.0 { receiver.ack_loss(self.ack_loss) } else { receiver }
+            };
+            deaf(lossy(receiver.clone()))
+        };
+        self.receivers.iter().map(add_losses).collect()
+    }
+}

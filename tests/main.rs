@@ -1,0 +1,5 @@
+//! All integration tests, a module a theme.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod loopback;
+mod servers;

@@ -1,0 +1,554 @@
+//! The loopback servers themselves, proved with a stop-and-wait client of a few lines, so that what they say about the
+//! real one can be believed.
+
+use crate::loopback::{
+    Answer, Expectation, Fault, Receiver, Remark, Says, Script, Servers, Transaction, Verdict, When,
+    closed_port, ms,
+};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// Long enough for anything that comes at all.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The simplest client: one receiver after the other, a packet at a time.
+struct Client {
+    socket: UdpSocket,
+    tid: u64,
+    addresses: Vec<SocketAddr>,
+    resend: Duration,
+}
+
+impl Client {
+    fn assigned_by(servers: &Servers) -> Client {
+        let socket = intent(servers);
+        let mut buffer = [0; 65535];
+        let (length, from) = socket.recv_from(&mut buffer).unwrap();
+        assert_eq!(from, servers.orchestrator());
+        let text = std::str::from_utf8(&buffer[..length]).unwrap();
+        let tid = text.strip_prefix("Type:1;TID:").unwrap().split(';').next().unwrap().parse().unwrap();
+        let address = |part: &str| -> IpAddr { part.split('\'').next().unwrap().parse().unwrap() };
+        let addresses = text.split("'ip_address': '").skip(1).map(address);
+        let port = servers.receiver_port();
+        let addresses = addresses.map(|address| SocketAddr::new(address, port)).collect();
+        Client { socket, tid, addresses, resend: ms(150) }
+    }
+
+    /// Sends a packet until it is acknowledged; returns the number of transmissions.
+    fn send(&self, receiver: usize, seq: u32, payload: &[u8]) -> u32 {
+        let give_up = Instant::now() + PATIENCE;
+        for transmissions in 1.. {
+            assert!(Instant::now() < give_up, "SEQ {seq} is never acknowledged");
+            self.transmit(receiver, seq, payload);
+            if self.await_ack(receiver, seq, self.resend) {
+                return transmissions;
+            }
+        }
+        unreachable!()
+    }
+
+    fn transmit(&self, receiver: usize, seq: u32, payload: &[u8]) {
+        let mut packet = format!("Type:2;TID:{};SEQ:{seq};DATA:", self.tid).into_bytes();
+        packet.extend_from_slice(payload);
+        self.socket.send_to(&packet, self.addresses[receiver]).unwrap();
+    }
+
+    fn await_ack(&self, receiver: usize, seq: u32, time: Duration) -> bool {
+        let ack = format!("Type:3;TID:{};SEQ:{seq};", self.tid).into_bytes();
+        let from = self.addresses[receiver];
+        self.hears_within(time, |datagram, source| datagram == ack && source == from)
+    }
+
+    fn hears_within(&self, time: Duration, wanted: impl Fn(&[u8], SocketAddr) -> bool) -> bool {
+        let deadline = Instant::now() + time;
+        let mut buffer = [0; 65535];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.socket.set_read_timeout(Some(left)).unwrap();
+            if let Ok((length, source)) = self.socket.recv_from(&mut buffer)
+                && wanted(&buffer[..length], source)
+            {
+                return true;
+            }
+        }
+    }
+
+    /// Sends the payload in shares of so many bytes, in list order; returns the number of transmissions.
+    fn send_shares(&self, payload: &[u8], shares: &[usize]) -> u32 {
+        let (mut seq, mut rest, mut transmissions) = (0, payload, 0);
+        for (receiver, share) in shares.iter().enumerate() {
+            let (mine, others) = rest.split_at(*share);
+            rest = others;
+            for packet in mine.chunks(100) {
+                transmissions += self.send(receiver, seq, packet);
+                seq += 1;
+            }
+        }
+        transmissions
+    }
+}
+
+fn intent(servers: &Servers) -> UdpSocket {
+    let home = if servers.orchestrator().is_ipv6() { "[::1]:0" } else { "127.0.0.1:0" };
+    let socket = UdpSocket::bind(home).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(b"Type:0;", servers.orchestrator()).unwrap();
+    socket
+}
+
+fn payload(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 7 + i / 256) as u8).collect()
+}
+
+fn run(script: Script, payload: &[u8], shares: &[usize]) -> Transaction {
+    let servers = Servers::start(script);
+    Client::assigned_by(&servers).send_shares(payload, shares);
+    servers.finish()
+}
+
+#[test]
+fn all_bytes_at_receivers_with_fair_shares_are_a_completed_transaction() {
+    let payload = payload(5000);
+    let transaction = run(Script::new().receivers(3).expect(&payload), &payload, &[963, 1981, 2056]);
+    assert_eq!((transaction.verdict, transaction.tid), (Verdict::Completed, 3740));
+    assert_eq!(transaction.payload, payload);
+    assert_eq!(transaction.remarks, []);
+    assert_eq!(transaction.shares(), [963, 1981, 2056]);
+    assert_eq!((transaction.seqs(), transaction.packets()), (51, 51));
+}
+
+#[test]
+fn all_bytes_at_one_of_three_receivers_are_a_violation() {
+    let payload = payload(1000);
+    let transaction = run(Script::new().receivers(3), &payload, &[0, 1000]);
+    assert_eq!(transaction.verdict, Verdict::Violation);
+    assert_eq!(transaction.payload, payload);
+    assert_eq!(transaction.remarks, []);
+}
+
+#[test]
+fn a_share_one_byte_under_the_floor_is_a_violation_and_at_the_floor_is_not() {
+    let payload = payload(1001);
+    let verdict = |shares: &[usize]| run(Script::new().receivers(2), &payload, shares).verdict;
+    assert_eq!(verdict(&[101, 900]), Verdict::Completed);
+    assert_eq!(verdict(&[100, 901]), Verdict::Violation);
+}
+
+#[test]
+fn a_gap_or_a_missing_end_is_an_incomplete_transaction() {
+    let servers = Servers::start(Script::new().receivers(1));
+    let client = Client::assigned_by(&servers);
+    client.send(0, 0, b"zero");
+    client.send(0, 2, b"two");
+    let transaction = servers.finish();
+    assert_eq!(transaction.verdict, Verdict::Incomplete);
+    assert_eq!(transaction.payload, b"zero");
+
+    let transaction = run(Script::new().receivers(1).expect(&payload(300)), &payload(300)[..200], &[200]);
+    assert_eq!(transaction.verdict, Verdict::Incomplete);
+    assert_eq!(transaction.remarks, []);
+}
+
+#[test]
+fn no_data_at_all_is_an_incomplete_transaction() {
+    let servers = Servers::start(Script::new().receivers(1));
+    Client::assigned_by(&servers);
+    assert_eq!(servers.finish().verdict, Verdict::Incomplete);
+}
+
+#[test]
+fn other_bytes_than_expected_are_never_completed_kept_or_counted() {
+    for keep in [true, false] {
+        let script = || Script::new().receivers(1).keep_payload(keep).expect(&payload(250));
+        let mut wrong = payload(250);
+        wrong[120] ^= 1;
+        let transaction = run(script(), &wrong, &[250]);
+        assert_eq!(transaction.verdict, Verdict::Incomplete, "keep {keep}");
+        assert_eq!(transaction.remarks, [Remark::WrongPayload], "keep {keep}");
+        assert_eq!(run(script(), &payload(250), &[250]).verdict, Verdict::Completed, "keep {keep}");
+    }
+}
+
+#[test]
+fn a_counted_payload_is_not_kept_but_its_length_is_known() {
+    let script = Script::new().receivers(2).keep_payload(false).expectation(Expectation::Length(270));
+    let transaction = run(script, &payload(270), &[130, 140]);
+    assert_eq!(transaction.verdict, Verdict::Completed);
+    assert_eq!((transaction.length, transaction.payload.len()), (270, 0));
+    assert_eq!(transaction.shares(), [130, 140]);
+}
+
+#[test]
+fn listed_losses_cost_one_transmission_each() {
+    let script = Script::new().receiver(Receiver::named("A").lose(0, 1).lose(0, 2).lose_ack(1, 1));
+    let servers = Servers::start(script);
+    let client = Client::assigned_by(&servers);
+    assert_eq!((client.send(0, 0, b"a"), client.send(0, 1, b"b"), client.send(0, 2, b"c")), (3, 2, 1));
+    let transaction = servers.finish();
+    let part = transaction.part("A");
+    assert_eq!(transaction.verdict, Verdict::Completed);
+    assert_eq!((part.counts.packets, part.counts.lost, part.counts.acks_lost), (6, 2, 1));
+    assert_eq!((part.counts.duplicates, part.counts.needless, part.retransmissions()), (1, 0, 3));
+    assert_eq!(transaction.remarks, []);
+}
+
+#[test]
+fn losses_by_seed_are_the_same_every_time() {
+    let received = |seed| {
+        let servers = Servers::start(Script::new().receivers(1).data_loss(0.3).ack_loss(0.2).seed(seed));
+        let client = Client::assigned_by(&servers);
+        (0..50).for_each(|seq| client.transmit(0, seq, b"x"));
+        let deadline = Instant::now() + PATIENCE;
+        while servers.judge().unwrap().packets() < 50 {
+            assert!(Instant::now() < deadline, "loopback lost a packet of its own");
+        }
+        let part = servers.finish().part("R1");
+        (part.runs, part.counts.acks_lost)
+    };
+    assert_eq!(received(5), received(5));
+    assert_ne!(received(5), received(6));
+}
+
+#[test]
+fn an_ack_takes_as_long_as_the_script_says() {
+    let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(30))));
+    let mut client = Client::assigned_by(&servers);
+    client.resend = PATIENCE;
+    let start = Instant::now();
+    client.send_shares(&payload(500), &[500]);
+    assert!(start.elapsed() >= ms(149));
+    assert_eq!(servers.finish().remarks, []);
+}
+
+#[test]
+fn a_new_seq_before_the_ack_is_broken_stop_and_wait() {
+    let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(200))));
+    let client = Client::assigned_by(&servers);
+    client.transmit(0, 0, b"a");
+    client.transmit(0, 1, b"b");
+    assert!(client.await_ack(0, 1, PATIENCE));
+    let broken = Remark::BrokenStopAndWait { receiver: "A".to_string(), outstanding: 0, seq: 1 };
+    let transaction = servers.finish();
+    assert_eq!(transaction.remarks, [broken]);
+    assert_eq!(transaction.verdict, Verdict::Completed);
+}
+
+#[test]
+fn a_retransmission_during_a_slow_ack_is_needless() {
+    let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(100))));
+    let client = Client::assigned_by(&servers);
+    client.transmit(0, 0, b"a");
+    client.transmit(0, 0, b"a");
+    assert!(client.await_ack(0, 0, PATIENCE) && client.await_ack(0, 0, PATIENCE));
+    assert_eq!(servers.finish().remarks, [Remark::Needless { receiver: "A".to_string(), packets: 1 }]);
+}
+
+#[test]
+fn ranges_out_of_list_order_and_data_for_strangers_are_remarked() {
+    let servers =
+        Servers::start(Script::new().receivers(2).receiver(Receiver::named("bystander").unlisted()));
+    let mut client = Client::assigned_by(&servers);
+    assert_eq!(client.addresses, servers.receivers()[..2]);
+    client.addresses = servers.receivers().to_vec();
+    client.send(1, 0, b"a");
+    client.send(0, 1, b"b");
+    client.send(2, 2, b"c");
+    let remarks = servers.finish().remarks;
+    assert!(remarks.contains(&Remark::RangesOutOfListOrder), "{remarks:?}");
+    assert!(remarks.contains(&Remark::NotAssigned { receiver: "bystander".to_string(), packets: 1 }));
+}
+
+#[test]
+fn a_receiver_listed_twice_is_judged_on_all_it_got() {
+    let script = || Script::new().receivers(2).listed_again("R1");
+    let transaction = run(script(), &payload(300), &[100, 100, 100]);
+    assert_eq!((transaction.verdict, transaction.shares()), (Verdict::Completed, vec![200, 100]));
+    assert_eq!(transaction.remarks, []);
+    assert_eq!(run(script(), &payload(300), &[270, 30]).verdict, Verdict::Completed);
+    assert_eq!(run(script(), &payload(300), &[271, 29]).verdict, Verdict::Violation);
+}
+
+#[test]
+fn a_seq_at_two_receivers_counts_once_for_the_payload_and_must_be_the_same() {
+    let servers = Servers::start(Script::new().receivers(2).expect(b"ab"));
+    let client = Client::assigned_by(&servers);
+    client.send(0, 0, b"a");
+    client.send(1, 0, b"a");
+    assert!(servers.wait_judged(ms(50)).is_none(), "two bytes came, but they are one");
+    client.send(1, 1, b"b");
+    let transaction = servers.wait_judged(PATIENCE).unwrap();
+    assert_eq!((transaction.verdict, transaction.length), (Verdict::Completed, 2));
+    assert_eq!(transaction.remarks, [Remark::AtSeveralReceivers { seqs: 1 }]);
+    client.send(1, 0, b"x");
+    client.send(0, 1, b"y");
+    let conflicts = servers.finish().remarks;
+    assert!(conflicts.contains(&Remark::ConflictingData { receiver: "R2".to_string(), seq: 0 }));
+    assert!(conflicts.contains(&Remark::ConflictingData { receiver: "R2".to_string(), seq: 1 }));
+}
+
+#[test]
+fn a_complete_transaction_is_judged_only_when_the_client_knows() {
+    let script = Script::new().receiver(Receiver::named("A").lose_ack(0, 1)).receivers(1).expect(b"a");
+    let servers = Servers::start(script.clone());
+    let client = Client::assigned_by(&servers);
+    client.transmit(0, 0, b"a");
+    assert!(servers.wait_judged(ms(50)).is_none(), "the ack got lost");
+    client.send(0, 0, b"a");
+    assert!(servers.wait_judged(PATIENCE).is_some());
+
+    let servers = Servers::start(script);
+    let client = Client::assigned_by(&servers);
+    client.transmit(0, 0, b"a");
+    client.send(1, 0, b"a");
+    assert!(servers.wait_judged(PATIENCE).is_some(), "the ack came from another receiver");
+}
+
+#[test]
+fn data_of_no_transaction_and_no_data_at_all_are_remarked_and_not_acknowledged() {
+    let servers = Servers::start(Script::new().receivers(1));
+    let mut client = Client::assigned_by(&servers);
+    client.socket.send_to(b"hello", client.addresses[0]).unwrap();
+    client.tid = 1;
+    client.transmit(0, 0, b"a");
+    client.tid = 3740;
+    client.send(0, 0, b"a");
+    let receiver = || "R1".to_string();
+    assert_eq!(
+        servers.finish().remarks,
+        [
+            Remark::Unparsable { receiver: receiver(), len: 5 },
+            Remark::WrongTid { receiver: receiver(), tid: 1 }
+        ]
+    );
+}
+
+#[test]
+fn a_receiver_that_dies_gives_so_many_acks_and_no_more() {
+    let servers = Servers::start(Script::new().receiver(Receiver::named("A").dies_after_acks(2)));
+    let client = Client::assigned_by(&servers);
+    client.send(0, 0, b"a");
+    client.send(0, 1, b"b");
+    client.transmit(0, 2, b"c");
+    assert!(!client.await_ack(0, 2, ms(50)));
+    let part = servers.finish().part("A");
+    assert_eq!((part.counts.acks, part.counts.lost, part.seqs()), (2, 1, 2));
+}
+
+#[test]
+fn a_stalled_receiver_comes_back() {
+    let servers = Servers::start(Script::new().receiver(Receiver::named("A").stalls_after_acks(1, ms(150))));
+    let client = Client::assigned_by(&servers);
+    assert_eq!(client.send(0, 0, b"a"), 1);
+    assert!(client.send(0, 1, b"b") > 1);
+    assert_eq!(client.send(0, 2, b"c"), 1);
+    assert_eq!(servers.finish().verdict, Verdict::Completed);
+}
+
+/// What a connected socket is told when it sends there: nothing, or that the port is closed.
+fn refused(address: SocketAddr) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(address).unwrap();
+    socket.set_read_timeout(Some(ms(20))).unwrap();
+    socket.send(b"?").unwrap();
+    let answer = socket.recv(&mut [0; 10]);
+    answer.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+#[test]
+fn ports_are_closed_and_opened_as_the_script_says() {
+    let script = Script::new()
+        .receiver(Receiver::named("never").closed())
+        .receiver(Receiver::named("later").opens_after(ms(100)))
+        .receiver(Receiver::named("closes").ack_delay(ms(5)).closes_after_acks(1))
+        .receiver(Receiver::named("returns").closes_for(1, ms(100)));
+    let servers = Servers::start(script);
+    let client = Client::assigned_by(&servers);
+    let [never, later, closes, returns] = *servers.receivers() else { panic!("four receivers") };
+    assert!(refused(never) && refused(later) && !refused(closes) && !refused(returns));
+    assert_eq!((client.send(2, 0, b"a"), client.send(3, 1, b"b")), (1, 1));
+    let deadline = Instant::now() + PATIENCE;
+    let comes_to = |address, state| while refused(address) != state && Instant::now() < deadline {};
+    comes_to(closes, true);
+    comes_to(later, false);
+    comes_to(returns, false);
+    assert!(refused(never) && refused(closes) && !refused(later) && !refused(returns));
+    assert!(refused(closed_port().unwrap()));
+}
+
+#[test]
+fn forged_and_late_acks_come_before_or_after_the_real_one() {
+    let hostile = Receiver::named("A")
+        .ack_delay(ms(20))
+        .wrong_tid_acks()
+        .stale_acks()
+        .future_acks()
+        .acks_from_other_port()
+        .acks_from_other_address()
+        .junk("")
+        .junk(vec![7; 65_507])
+        .late_duplicates(ms(10));
+    let servers = Servers::start(Script::new().receiver(hostile));
+    let client = Client::assigned_by(&servers);
+    let home = client.addresses[0];
+    client.transmit(0, 5, b"a");
+    let ack = "Type:3;TID:3740;SEQ:5;";
+    let mut heard = Vec::new();
+    let mut buffer = [0; 65535];
+    for _ in 0..9 {
+        let (length, from) = client.socket.recv_from(&mut buffer).unwrap();
+        let text = String::from_utf8(buffer[..length.min(30)].to_vec()).unwrap();
+        heard.push((text, length, from.ip() == home.ip(), from == home));
+    }
+    let texts: Vec<&str> = heard.iter().map(|(text, ..)| text.as_str()).collect();
+    let junk = "\u{7}".repeat(30);
+    let stale = ["Type:3;TID:3741;SEQ:5;", "Type:3;TID:3740;SEQ:4;", "Type:3;TID:3740;SEQ:6;"];
+    assert_eq!(texts, [stale[0], stale[1], stale[2], ack, ack, "", &junk, ack, ack]);
+    let from: Vec<(bool, bool)> = heard.iter().map(|heard| (heard.2, heard.3)).collect();
+    let (real, port, address) = ((true, true), (true, false), (false, false));
+    assert_eq!(from, [real, real, real, port, address, real, real, real, real]);
+    assert_eq!(heard[6].1, 65_507);
+    assert_eq!(servers.finish().part("A").counts.acks, 1);
+}
+
+#[test]
+fn a_flood_ends_and_the_servers_end_during_one() {
+    let flooding = Receiver::named("A").never_acks().flood(Some(2000), ms(100));
+    let servers = Servers::start(Script::new().receiver(flooding));
+    let client = Client::assigned_by(&servers);
+    client.transmit(0, 0, b"a");
+    assert!(client.hears_within(PATIENCE, |datagram, _| datagram == b"Type:3;TID:3741;SEQ:0;"));
+    let deadline = Instant::now() + PATIENCE;
+    while client.hears_within(ms(150), |_, _| true) && Instant::now() < deadline {}
+    assert!(Instant::now() < deadline);
+
+    let endless = Receiver::named("A").flood(None, Duration::from_secs(3600));
+    let servers = Servers::start(Script::new().receiver(endless));
+    Client::assigned_by(&servers).transmit(0, 0, b"a");
+    drop(servers);
+}
+
+#[test]
+fn the_orchestrator_says_what_the_script_makes_it_say() {
+    let heard = |script: Script, count: usize| -> Vec<(String, bool)> {
+        let servers = Servers::start(script.receiver(Receiver::named("A")));
+        let socket = intent(&servers);
+        let mut buffer = [0; 65535];
+        let mut one = |_| {
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            (String::from_utf8(buffer[..length].to_vec()).unwrap(), from == servers.orchestrator())
+        };
+        (0..count).map(&mut one).collect()
+    };
+    let type_1 = |tid| format!("Type:1;TID:{tid};DATA:[{{'ip_address': '127.0.0.2', 'name': 'A'}}];");
+    let (right, other) = ((type_1(3740), true), (type_1(4740), true));
+    assert_eq!(heard(Script::new().assigned_twice(), 2), [right.clone(), right.clone()]);
+    assert_eq!(heard(Script::new().assigned_again_with_other_tid(), 2), [right.clone(), other]);
+    let stranger = (type_1(4740), false);
+    assert_eq!(heard(Script::new().stranger_assigns_first(), 2), [stranger, right.clone()]);
+    assert_eq!(heard(Script::new().only_stranger_assigns(), 1), [(type_1(3740), false)]);
+    let junk = Script::new().before_assignment("x").before_assignment("Type:3;");
+    assert_eq!(heard(junk, 3), [("x".to_string(), true), ("Type:3;".to_string(), true), right.clone()]);
+    assert_eq!(heard(Script::new().raw_assignment("Type:1;"), 1), [("Type:1;".to_string(), true)]);
+    assert_eq!(heard(Script::new().assign_after(ms(30)), 1), [right]);
+    let floods = Script::new().silent_orchestrator().orchestrator_floods(None, Duration::from_secs(3600));
+    assert_eq!(heard(floods, 1)[0].0, "Type:3;TID:0;SEQ:4294967295;");
+}
+
+#[test]
+fn receivers_know_the_transaction_of_a_raw_assignment() {
+    let raw = r#"Type:1;TID:77;DATA:[{"ip_address": "127.0.0.2"}]"#;
+    let servers = Servers::start(Script::new().receivers(1).raw_assignment(raw));
+    let socket = intent(&servers);
+    socket.recv_from(&mut [0; 100]).unwrap();
+    socket.send_to(b"Type:2;TID:77;SEQ:0;DATA:x", servers.receivers()[0]).unwrap();
+    let mut buffer = [0; 100];
+    let (length, _) = socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"Type:3;TID:77;SEQ:0;");
+    let transaction = servers.finish();
+    assert_eq!((transaction.tid, transaction.verdict), (77, Verdict::Completed));
+}
+
+#[test]
+fn intents_get_lost_and_other_datagrams_are_counted() {
+    let servers = Servers::start(Script::new().receivers(1).lose_intents(1));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in [&b"Type:0;"[..], b"Type:0", b"Type:0;"] {
+        socket.send_to(datagram, servers.orchestrator()).unwrap();
+    }
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.recv_from(&mut [0; 100]).unwrap();
+    assert_eq!((servers.intents(), servers.other_datagrams()), (2, 1));
+    assert_eq!(servers.judge_all().len(), 1);
+}
+
+#[test]
+fn clients_queue_where_only_one_is_served_at_a_time() {
+    let servers = Servers::start(Script::new().receivers(1).one_at_a_time().expect(b"a"));
+    let first = Client::assigned_by(&servers);
+    let second = intent(&servers);
+    second.set_read_timeout(Some(ms(50))).unwrap();
+    assert!(second.recv_from(&mut [0; 100]).is_err());
+    first.send(0, 0, b"a");
+    assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
+    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = [0; 100];
+    let (length, _) = second.recv_from(&mut buffer).unwrap();
+    assert!(buffer[..length].starts_with(b"Type:1;TID:3741;"));
+}
+
+#[test]
+fn quiet_transactions_are_judged_and_unfinished_ones_later() {
+    let servers = Servers::start(Script::new().receivers(1).idle(ms(20)));
+    let client = Client::assigned_by(&servers);
+    client.send(0, 0, b"a");
+    assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
+    let client = Client::assigned_by(&servers);
+    client.send(0, 1, b"b");
+    let transaction = servers.wait_judged(PATIENCE).unwrap();
+    assert_eq!((transaction.verdict, transaction.tid), (Verdict::Incomplete, 3741));
+    assert!(servers.wait_judged(ms(1)).is_none());
+}
+
+#[test]
+fn a_finished_transaction_is_judged_when_the_next_client_comes() {
+    let servers = Servers::start(Script::new().receivers(1).idle(Duration::from_secs(3600)));
+    Client::assigned_by(&servers).send(0, 0, b"a");
+    assert!(servers.wait_judged(ms(300)).is_none());
+    Client::assigned_by(&servers);
+    assert_eq!(servers.wait_judged(PATIENCE).unwrap().tid, 3740);
+}
+
+#[test]
+fn everything_works_on_ipv6() {
+    let servers = Servers::start(Script::new().ipv6().receivers(1));
+    let client = Client::assigned_by(&servers);
+    assert_eq!(client.addresses, servers.receivers());
+    client.send_shares(&payload(150), &[150]);
+    assert_eq!(servers.finish().verdict, Verdict::Completed);
+}
+
+#[test]
+fn a_thousand_and_two_hundred_receivers_start_serve_and_stop() {
+    let servers = Servers::start(Script::new().receivers(1200).expect(&payload(1200)));
+    let client = Client::assigned_by(&servers);
+    assert_eq!(client.addresses, servers.receivers());
+    client.send_shares(&payload(1200), &[1; 1200]);
+    assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
+}
+
+#[test]
+fn rules_and_answers_can_be_put_together_freely() {
+    let receiver = Receiver::named("A").rule(When::Seq(1), Fault::Silence).ack_delay_after(1, ms(1));
+    let late = Answer::new(Says::Assignment).after(ms(10)).by_stranger();
+    let script = Script::new().receiver(receiver).listed_text("::", "nobody").answers(vec![late]);
+    let servers = Servers::start(script);
+    let socket = intent(&servers);
+    let mut buffer = [0; 200];
+    let (length, from) = socket.recv_from(&mut buffer).unwrap();
+    assert_ne!(from, servers.orchestrator());
+    let text = std::str::from_utf8(&buffer[..length]).unwrap();
+    assert!(text.ends_with(", {'ip_address': '::', 'name': 'nobody'}];"), "{text}");
+}
