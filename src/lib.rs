@@ -76,6 +76,8 @@
 //! formats text or wakes the main thread, unless packets are traced.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
 pub mod error;
 pub mod event;

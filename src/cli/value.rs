@@ -1,0 +1,230 @@
+//! The value of an option: read strictly, and quoted in the error when it is not what the option needs.
+
+use super::UsageError;
+use crate::text::{Escaped, Limit};
+use lexopt::Parser;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// The longest latency that can be stated: an hour.
+const LONGEST_LATENCY: Duration = Duration::from_secs(3600);
+
+/// The durations that an option takes, both ends included. Shown in seconds: `0.001 to 3600`.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub least: Duration,
+    pub most: Duration,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", Limit(self.least), Limit(self.most))
+    }
+}
+
+/// A value and the option that it belongs to, as the user wrote both.
+pub(super) struct Value {
+    option: String,
+    given: OsString,
+}
+
+impl Value {
+    pub fn new(option: String, given: OsString) -> Self {
+        Self { option, given }
+    }
+
+    /// The value of the option that the parser has just come to.
+    pub fn of(option: String, parser: &mut Parser) -> Result<Self, UsageError> {
+        match parser.value() {
+            Ok(given) => Ok(Self { option, given }),
+            Err(_) => Err(UsageError(format!("{option}: its value is missing"))),
+        }
+    }
+
+    /// `option 'value': why`.
+    pub fn wrong(&self, why: impl fmt::Display) -> UsageError {
+        let given = self.given.to_string_lossy();
+        UsageError(format!("{} '{}': {why}", self.option, Escaped(&given)))
+    }
+
+    /// The value, unless it is no text (then it is nothing that an option but `-f` could mean).
+    pub fn text(&self) -> Option<&str> {
+        self.given.to_str()
+    }
+
+    pub fn file(self) -> Result<OsString, UsageError> {
+        if self.given.is_empty() {
+            return Err(self.wrong("a file name is needed; - is standard input"));
+        }
+        Ok(self.given)
+    }
+
+    /// An IP literal, in brackets or not.
+    pub fn address(&self) -> Result<IpAddr, UsageError> {
+        self.text().and_then(ip_literal).ok_or_else(|| self.wrong(self.why_no_address()))
+    }
+
+    /// An address that one host can have.
+    pub fn orchestrator(&self) -> Result<IpAddr, UsageError> {
+        let address = self.address()?;
+        if address.is_multicast() || address == Ipv4Addr::BROADCAST {
+            return Err(self.wrong("not the address of one host"));
+        }
+        Ok(address)
+    }
+
+    fn why_no_address(&self) -> String {
+        let text = self.text().unwrap_or_default();
+        if looks_like_a_host_name(text) {
+            format!("not an IP address; find it with 'getent ahosts {text}'")
+        } else if text.parse::<SocketAddr>().is_ok() {
+            "an IP address without a port is needed; the port goes to -p".to_owned()
+        } else {
+            "not an IPv4 or IPv6 address".to_owned()
+        }
+    }
+
+    pub fn port(&self) -> Result<u16, UsageError> {
+        match self.text().and_then(whole_number).and_then(|n| u16::try_from(n).ok()) {
+            Some(port) if port != 0 => Ok(port),
+            _ => Err(self.wrong("a port is a number from 1 to 65535")),
+        }
+    }
+
+    /// Whether it names mode 2.
+    pub fn mode_is_single(&self) -> Result<bool, UsageError> {
+        match self.text() {
+            Some("1" | "balance") => Ok(false),
+            Some("2" | "single") => Ok(true),
+            _ => Err(self.wrong("a mode is 1 (balance) or 2 (single)")),
+        }
+    }
+
+    /// A 1-based index. How many receivers there are is known only later.
+    pub fn index(&self) -> Result<usize, UsageError> {
+        match self.text().and_then(whole_number).and_then(|n| usize::try_from(n).ok()) {
+            Some(index) if index != 0 => Ok(index),
+            _ => Err(self.wrong("receivers are counted from 1")),
+        }
+    }
+
+    pub fn seconds(&self, bounds: Bounds) -> Result<Duration, UsageError> {
+        match self.text().and_then(|text| decimal(text, SECOND)) {
+            Some(time) if bounds.least <= time && time <= bounds.most => Ok(time),
+            _ => Err(self.wrong(format_args!("must be {bounds} seconds"))),
+        }
+    }
+
+    /// Milliseconds, separated by commas.
+    pub fn latencies(&self) -> Result<Vec<Duration>, UsageError> {
+        let latency = |text: &str| decimal(text, MILLISECOND).filter(|time| *time <= LONGEST_LATENCY);
+        let all = self.text().and_then(|text| text.split(',').map(latency).collect());
+        all.ok_or_else(|| self.wrong("must be milliseconds, 0 to 3600000, separated by commas"))
+    }
+}
+
+fn ip_literal(text: &str) -> Option<IpAddr> {
+    match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
+/// Whether it is worth asking the resolver about: the characters of a host name, and not only those of an IPv4
+/// address.
+fn looks_like_a_host_name(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+/// Decimal digits and nothing else: no sign, no blank.
+fn whole_number(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A decimal number of `unit`s (a power of ten of nanoseconds): `3`, `0.3`, `.5`; no sign, no exponent. Digits below a
+/// nanosecond count for nothing. By integers, since parsing of floating-point numbers would be a tenth of the binary.
+fn decimal(text: &str, unit: Duration) -> Option<Duration> {
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) => (if whole.is_empty() { "0" } else { whole }, fraction),
+        None => (text, "0"),
+    };
+    if fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let unit = u64::try_from(unit.as_nanos()).ok()?;
+    let mut nanos = whole_number(whole)?.checked_mul(unit)?;
+    let mut place = unit / 10;
+    for digit in fraction.bytes() {
+        nanos = nanos.checked_add(u64::from(digit - b'0') * place)?;
+        place /= 10;
+    }
+    Some(Duration::from_nanos(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_read_exactly() {
+        let cases = [
+            ("3", 3_000_000_000),
+            ("0.3", 300_000_000),
+            (".5", 500_000_000),
+            ("007.250", 7_250_000_000),
+            ("0", 0),
+            ("0.123456789", 123_456_789),
+            ("0.0000000019", 1),
+            ("18446744073.709551615", u64::MAX),
+        ];
+        for (text, nanos) in cases {
+            assert_eq!(decimal(text, SECOND), Some(Duration::from_nanos(nanos)), "{text}");
+        }
+        assert_eq!(decimal("335.148", MILLISECOND), Some(Duration::from_nanos(335_148_000)));
+        assert_eq!(decimal("0.0000019", MILLISECOND), Some(Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn what_is_no_decimal_is_not_guessed_at() {
+        let cases = [
+            "",
+            ".",
+            "3.",
+            "-1",
+            "+3",
+            "1e3",
+            "nan",
+            "inf",
+            "0x3",
+            "3s",
+            " 3",
+            "3 ",
+            "1.2.3",
+            "1,5",
+            "1_000",
+            "٣",
+            "0.-1",
+            "18446744073.709551616",
+            "18446744073709551616",
+        ];
+        for text in cases {
+            assert_eq!(decimal(text, SECOND), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_shown_without_needless_zeros() {
+        let bounds = Bounds { least: Duration::from_millis(100), most: Duration::from_secs(3600) };
+        assert_eq!(bounds.to_string(), "0.1 to 3600");
+        assert_eq!(Bounds { least: SECOND, most: SECOND }.to_string(), "1 to 1");
+    }
+}

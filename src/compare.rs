@@ -1,0 +1,192 @@
+//! `--compare`: what load balancing is worth. One balanced transaction, then one through each of its receivers alone.
+
+use crate::output::cast::full;
+use crate::output::console::Console;
+use crate::output::json::{self, Line};
+use crate::output::report::{UNKNOWN, known, millis};
+use crate::output::table::Table;
+use crate::transaction::{self, Outcome};
+use mdalp::cli::Invocation;
+use mdalp::protocol::Receiver;
+use mdalp::text::Seconds;
+use mdalp::{ExitStatus, Mode, Payload, Report};
+use std::fmt;
+use std::time::Duration;
+
+/// Runs them all and prints the table. A row that fails does not stop the others; but without receivers, or if what is
+/// wrong is wrong for all, there is nothing to compare.
+pub fn run(invocation: &Invocation, payload: &Payload, console: &mut Console) -> ExitStatus {
+    announce("balanced", invocation, console);
+    let balanced = transaction::run(invocation, payload, Mode::Balance, console);
+    let status = balanced.status();
+    if balanced.receivers.is_empty() || matches!(status, ExitStatus::Usage | ExitStatus::Payload) {
+        return status;
+    }
+    let mut rows = vec![Row::new(None, &balanced, &balanced)];
+    for receiver in distinct(&balanced.receivers) {
+        announce(&format!("{} alone", full(receiver)), invocation, console);
+        let mode = Mode::SingleAt(receiver.address);
+        let alone = transaction::run(invocation, payload, mode, console);
+        rows.push(Row::new(Some(receiver), &alone, &balanced));
+    }
+    if invocation.json {
+        console.print(&json(&rows, console.elapsed()));
+    } else {
+        console.print(&format!("{}\n", table(&rows)));
+    }
+    let complete = rows.iter().all(|row| row.status == ExitStatus::Success);
+    if complete { ExitStatus::Success } else { ExitStatus::Incomplete }
+}
+
+fn announce(what: &str, invocation: &Invocation, console: &mut Console) {
+    if !invocation.quiet {
+        console.tell(format_args!("comparison: {what}"));
+    }
+}
+
+/// Each address once.
+fn distinct(receivers: &[Receiver]) -> Vec<&Receiver> {
+    let mut distinct: Vec<&Receiver> = Vec::new();
+    for receiver in receivers {
+        if distinct.iter().all(|other| other.address != receiver.address) {
+            distinct.push(receiver);
+        }
+    }
+    distinct
+}
+
+/// One transaction of the comparison.
+struct Row<'a> {
+    /// `None` for the balanced one.
+    receiver: Option<&'a Receiver>,
+    /// As the balanced one found it.
+    latency: Option<Duration>,
+    status: ExitStatus,
+    resent: Option<u64>,
+    /// `None` if it failed.
+    elapsed: Option<Duration>,
+}
+
+impl<'a> Row<'a> {
+    fn new(receiver: Option<&'a Receiver>, outcome: &Outcome, balanced: &Outcome) -> Self {
+        let in_report = |report: &Report| {
+            let found = report.receivers.iter().find(|r| Some(r.address) == receiver.map(|r| r.address));
+            known(found?.latency)
+        };
+        Self {
+            receiver,
+            latency: balanced.report().and_then(in_report),
+            status: outcome.status(),
+            resent: outcome.report().map(Report::retransmissions),
+            elapsed: outcome.result.as_ref().ok().map(|report| report.elapsed),
+        }
+    }
+
+    /// How many times as long as the balanced one, the first of `rows`, it took.
+    fn ratio(&self, rows: &[Self]) -> Option<Ratio> {
+        let (elapsed, balanced) = (micros(self.elapsed?), micros(rows.first()?.elapsed?));
+        Some(Ratio(elapsed.saturating_mul(100).saturating_add(balanced / 2).checked_div(balanced)?))
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// In hundredths.
+struct Ratio(u64);
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+fn table(rows: &[Row<'_>]) -> Table {
+    let unknown = || UNKNOWN.to_owned();
+    let mut table =
+        Table::new(&["Mode", "Server", " Server latency (ms)", " Timeouts", " Elapsed (s)", " Ratio"]);
+    for row in rows {
+        let mode = if row.receiver.is_some() { "Non load balance" } else { "Load balance" };
+        table.row(vec![
+            mode.to_owned(),
+            row.receiver.map_or_else(unknown, full),
+            millis(row.latency),
+            row.resent.map_or_else(unknown, |resent| resent.to_string()),
+            row.elapsed.map_or("failed".to_owned(), |elapsed| Seconds(elapsed, 3).to_string()),
+            row.ratio(rows).map_or_else(unknown, |ratio| ratio.to_string()),
+        ]);
+    }
+    table
+}
+
+fn json(rows: &[Row<'_>], now: Duration) -> String {
+    let mut line = Line::new("comparison", now);
+    line.0.objects("rows", rows.iter(), |item, row| {
+        item.text("mode", if row.receiver.is_some() { "single" } else { "balance" });
+        item.text_or_null("address", row.receiver.map(|r| r.address.to_string()).as_deref());
+        item.text_or_null("name", row.receiver.map(|r| r.name.as_str()));
+        item.milliseconds("latency_ms", row.latency);
+        item.text("status", json::status_name(row.status));
+        item.number_or_null("resent_packets", row.resent);
+        item.seconds("elapsed_s", row.elapsed);
+        item.number_or_null("ratio", row.ratio(rows));
+    });
+    line.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receivers() -> [Receiver; 2] {
+        [(2, "A"), (3, "B\"\u{1b}")]
+            .map(|(last, name)| Receiver { address: [127, 0, 0, last].into(), name: name.to_owned() })
+    }
+
+    fn rows(receivers: &[Receiver; 2]) -> Vec<Row<'_>> {
+        let row = |receiver, latency: u64, status, resent, elapsed: u64| Row {
+            receiver,
+            latency: (latency > 0).then(|| Duration::from_micros(latency)),
+            status,
+            resent: Some(resent),
+            elapsed: (elapsed > 0).then(|| Duration::from_millis(elapsed)),
+        };
+        vec![
+            row(None, 0, ExitStatus::Success, 4, 26_246),
+            row(Some(&receivers[0]), 335_148, ExitStatus::Incomplete, 15, 0),
+            row(Some(&receivers[1]), 162_844, ExitStatus::Success, 2, 48_364),
+        ]
+    }
+
+    #[test]
+    fn the_table_is_the_references_with_the_ratio() {
+        assert_eq!(
+            table(&rows(&receivers())).to_string(),
+            "Mode              Server                Server latency (ms)  Timeouts  Elapsed (s)  Ratio\n\
+             Load balance      -                                       -         4       26.246   1.00\n\
+             Non load balance  127.0.0.2 (A)                     335.148        15       failed      -\n\
+             Non load balance  127.0.0.3 (B\"\\u{1b})              162.844         2       48.364   1.84"
+        );
+    }
+
+    #[test]
+    fn without_a_balanced_time_there_are_no_ratios() {
+        let receivers = receivers();
+        let mut rows = rows(&receivers);
+        rows[0].elapsed = None;
+        assert!(!table(&rows).to_string().contains("1.84"));
+        rows[0].elapsed = Some(Duration::ZERO);
+        assert!(rows[2].ratio(&rows).is_none());
+    }
+
+    #[test]
+    fn as_json_each_transaction_is_an_object() {
+        let line = json(&rows(&receivers()), Duration::from_secs(1));
+        assert!(line.starts_with("{\"schema\":1,\"event\":\"comparison\",\"time_s\":1.000000,\"rows\":["));
+        assert!(line.ends_with(
+            "{\"mode\":\"single\",\"address\":\"127.0.0.3\",\"name\":\"B\\\"\\u001b\",\"latency_ms\":162.844,\
+             \"status\":\"complete\",\"resent_packets\":2,\"elapsed_s\":48.364000,\"ratio\":1.84}]}\n"
+        ));
+    }
+}

@@ -1,0 +1,236 @@
+//! The one place that writes. A write that fails neither panics nor stops a transfer.
+//!
+//! Standard output carries what was asked for, so a failure to write it is kept for the exit status. Standard error
+//! carries reports and errors, which the exit status sums up: a line that is lost there changes nothing.
+
+use mdalp::cli::UsageError;
+use mdalp::{Error, ExitStatus};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// To the line's start, and erase it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Standard output and standard error.
+pub struct Console {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    terminal: Terminal,
+    start: Instant,
+    /// Whether a progress line stands on the terminal.
+    drawn: bool,
+    /// Why what was asked for could not be written. Nothing more is then written there.
+    failed: Option<io::Error>,
+}
+
+/// What standard error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// A file or a pipe.
+    No,
+    /// A terminal that takes no control sequences.
+    Dumb,
+    /// A terminal.
+    Yes,
+}
+
+impl Console {
+    /// The process's own.
+    pub fn standard() -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let terminal = match (io::stderr().is_terminal(), dumb) {
+            (false, _) => Terminal::No,
+            (true, true) => Terminal::Dumb,
+            (true, false) => Terminal::Yes,
+        };
+        // Errors first, should descriptors be scarce.
+        let err = file_of(&io::stderr());
+        Self::new(file_of(&io::stdout()), err, terminal)
+    }
+
+    fn new(out: Box<dyn Write>, err: Box<dyn Write>, terminal: Terminal) -> Self {
+        Self { out, err, terminal, start: Instant::now(), drawn: false, failed: None }
+    }
+
+    /// What standard error is.
+    pub fn terminal(&self) -> Terminal {
+        self.terminal
+    }
+
+    /// Since the start of the command.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Writes what was asked for to standard output, newline included, at once. How that went is told by
+    /// [`close`](Self::close).
+    pub fn print(&mut self, text: &str) -> ExitStatus {
+        if self.failed.is_none() {
+            self.clear();
+            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            self.failed = written.err();
+        }
+        ExitStatus::Success
+    }
+
+    /// Writes a line to standard error. Neither this nor what follows may contain unescaped text from outside.
+    pub fn tell(&mut self, line: fmt::Arguments<'_>) {
+        let clear = if std::mem::take(&mut self.drawn) { CLEAR } else { "" };
+        self.write_err(&format!("{clear}{line}\n"));
+    }
+
+    /// Tells of an error, in its one shape.
+    pub fn error(&mut self, error: &dyn fmt::Display) {
+        self.tell(format_args!("mdalp: {error}"));
+    }
+
+    /// Tells what is wrong with the command line.
+    pub fn usage(&mut self, error: &UsageError) -> ExitStatus {
+        self.error(&format_args!("{error}; try 'mdalp --help'"));
+        ExitStatus::Usage
+    }
+
+    /// Draws `line` over the progress line. Autowrap is off only meanwhile, so that a signal cannot leave it off.
+    pub fn draw(&mut self, line: &str) {
+        self.drawn = true;
+        self.write_err(&format!("\r\x1b[?7l{line}\x1b[K\x1b[?7h"));
+    }
+
+    /// Takes the progress line away.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            self.write_err(CLEAR);
+        }
+    }
+
+    /// The exit status, now that all is written: `status`, unless that is a success of which not all that was asked for
+    /// could be shown. Says why, but for a reader that has gone, which is the user's own doing (`| head`).
+    pub fn close(mut self, status: ExitStatus) -> ExitStatus {
+        self.clear();
+        let Some(error) = self.failed.take() else { return status };
+        if error.kind() != ErrorKind::BrokenPipe {
+            self.error(&Error::Output(error));
+        }
+        if status == ExitStatus::Success { ExitStatus::Output } else { status }
+    }
+
+    /// In one write, so that the lines of several programs do not mix.
+    fn write_err(&mut self, text: &str) {
+        let _ = self.err.write_all(text.as_bytes());
+    }
+}
+
+/// The stream as a file of its own: nothing here wants the buffers, locks and line endings of std's streams, which would be
+/// some 15 KB of the program.
+fn file_of(stream: &impl AsFd) -> Box<dyn Write> {
+    match stream.as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(File::from(descriptor)),
+        Err(error) => Box::new(Unwritable(error.kind())),
+    }
+}
+
+/// What stands for a stream that cannot be had: no more descriptors.
+struct Unwritable(ErrorKind);
+
+impl Write for Unwritable {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// What was written, by all clones.
+    #[derive(Clone, Default)]
+    pub struct Written(Rc<RefCell<Vec<u8>>>);
+
+    impl Written {
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).unwrap()
+        }
+    }
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Full(ErrorKind);
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A console, and what it wrote to standard output and standard error.
+    pub fn console(terminal: Terminal) -> (Console, Written, Written) {
+        let (out, err) = (Written::default(), Written::default());
+        (Console::new(Box::new(out.clone()), Box::new(err.clone()), terminal), out, err)
+    }
+
+    #[test]
+    fn a_progress_line_is_cleared_before_any_other_line() {
+        let (mut console, out, err) = console(Terminal::Yes);
+        console.draw("42 %");
+        console.tell(format_args!("a line"));
+        console.tell(format_args!("another"));
+        console.draw("43 %");
+        console.print("asked for\n");
+        console.print("more\n");
+        console.draw("44 %");
+        assert_eq!(console.close(ExitStatus::Success), ExitStatus::Success);
+        let draw = |text: &str| format!("\r\x1b[?7l{text}\x1b[K\x1b[?7h");
+        let expected =
+            [&draw("42 %"), CLEAR, "a line\nanother\n", &draw("43 %"), CLEAR, &draw("44 %"), CLEAR];
+        assert_eq!(err.text(), expected.concat());
+        assert_eq!(out.text(), "asked for\nmore\n");
+    }
+
+    #[test]
+    fn a_success_that_cannot_be_shown_is_none_and_a_failure_keeps_its_status() {
+        for (kind, said) in [(ErrorKind::StorageFull, true), (ErrorKind::BrokenPipe, false)] {
+            for (status, expected) in
+                [(ExitStatus::Success, ExitStatus::Output), (ExitStatus::Incomplete, ExitStatus::Incomplete)]
+            {
+                let err = Written::default();
+                let mut console = Console::new(Box::new(Full(kind)), Box::new(err.clone()), Terminal::No);
+                console.print("asked for\n");
+                console.print("more\n");
+                assert_eq!(console.close(status), expected);
+                assert_eq!(err.text().lines().count(), usize::from(said), "{}", err.text());
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_line_on_standard_error_changes_nothing() {
+        let out = Written::default();
+        let mut console =
+            Console::new(Box::new(out.clone()), Box::new(Full(ErrorKind::StorageFull)), Terminal::No);
+        console.tell(format_args!("a line"));
+        console.print("asked for\n");
+        assert_eq!(console.close(ExitStatus::Success), ExitStatus::Success);
+        assert_eq!(out.text(), "asked for\n");
+    }
+}

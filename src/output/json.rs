@@ -1,0 +1,347 @@
+//! Events and the end as JSON, one object a line (the manual, "JSON").
+
+use super::cast::Cast;
+use super::report::known;
+use crate::transaction::Outcome;
+use mdalp::event::MoveReason;
+use mdalp::protocol::SeqRange;
+use mdalp::report::{Latency, LatencySource, Loss, ReceiverReport, ReceiverStatus};
+use mdalp::text::{Millis, Seconds, needs_escape};
+use mdalp::{Event, ExitStatus, Report};
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+/// Goes up when a key changes its meaning or goes away; new keys and events may come without.
+const SCHEMA: u32 = 1;
+
+/// The line for an event, if it is one that matters. `now` is the time since the start.
+pub fn event(event: &Event<'_>, cast: &Cast, now: Duration) -> Option<String> {
+    let line = match event {
+        Event::Assigned { tid, receivers, waited } => {
+            let mut line = Line::new("assigned", now);
+            line.0.number("tid", tid);
+            line.0.seconds("waited_s", Some(*waited));
+            line.0.objects("receivers", receivers.iter().enumerate(), |item, (index, receiver)| {
+                item.number("receiver", index + 1);
+                item.text("address", &receiver.address.to_string());
+                item.text("name", &receiver.name);
+            });
+            line
+        }
+        Event::Latencies { latencies, took } => {
+            let mut line = Line::new("latencies", now);
+            line.0.seconds("took_s", Some(*took));
+            line.0.objects("latencies", latencies.iter().enumerate(), |item, (index, latency)| {
+                item.number("receiver", index + 1);
+                item.latency(Some(*latency));
+            });
+            line
+        }
+        Event::Planned { ranges, floor } => {
+            let mut line = Line::new("plan", now);
+            line.0.number("floor_bytes", floor);
+            line.0.objects("shares", ranges.iter().enumerate(), |item, (index, range)| {
+                item.number("receiver", index + 1);
+                item.range(range);
+            });
+            line
+        }
+        Event::Lost { receiver, loss, unacked_packets } => {
+            let mut line = Line::new("lost", now);
+            line.0.receiver(*receiver, cast);
+            line.0.loss(Some(loss));
+            line.0.number("unacked_packets", unacked_packets);
+            line
+        }
+        Event::Moved { from, to, range, reason } => {
+            let reason = match reason {
+                MoveReason::Failover => "failover",
+                MoveReason::Rebalance => "rebalance",
+            };
+            let mut line = Line::new("moved", now);
+            line.0.number("from_receiver", from + 1);
+            line.0.number("to_receiver", to + 1);
+            line.0.range(range);
+            line.0.text("reason", reason);
+            line
+        }
+        _ => return None,
+    };
+    Some(line.end())
+}
+
+/// The last line of a transaction: how it ended.
+pub fn summary(outcome: &Outcome, now: Duration) -> String {
+    let mut line = Line::new("summary", now);
+    let object = &mut line.0;
+    object.text("status", status_name(outcome.status()));
+    object.number("exit_status", outcome.status() as u8);
+    let message = outcome.result.as_ref().err().map(|error| error.to_string());
+    object.text_or_null("message", message.as_deref());
+    let report = outcome.report();
+    object.number_or_null("tid", report.map(|report| report.tid));
+    object.number_or_null("payload_bytes", report.map(|report| report.payload_bytes));
+    object.number_or_null("acked_bytes", report.map(Report::acked_bytes));
+    object.number_or_null("payload_packets", report.map(|report| report.packets));
+    object.number_or_null("acked_packets", report.map(Report::acked_packets));
+    object.number_or_null("resent_packets", report.map(Report::retransmissions));
+    object.seconds("elapsed_s", report.map(|report| report.elapsed));
+    object.seconds("measuring_s", report.map(|report| report.measuring));
+    object.seconds("last_ack_s", report.and_then(Report::last_ack));
+    let receivers = report.map(|report| report.receivers.as_slice()).unwrap_or_default();
+    object.objects("receivers", receivers.iter(), receiver_summary);
+    line.end()
+}
+
+fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
+    item.text("address", &receiver.address.to_string());
+    item.text("name", &receiver.name);
+    let (status, loss) = match &receiver.status {
+        ReceiverStatus::Done => ("done", None),
+        ReceiverStatus::Stopped => ("stopped", None),
+        ReceiverStatus::Lost(loss) => ("lost", Some(loss)),
+    };
+    item.text("status", status);
+    item.loss(loss);
+    item.latency(receiver.latency);
+    item.number("planned_bytes", receiver.planned_bytes);
+    item.number("acked_bytes", receiver.acked_bytes());
+    item.number("acked_packets", receiver.acked_packets());
+    item.number("sent_packets", receiver.transmissions);
+    item.number("resent_packets", receiver.retransmissions);
+    item.number("ignored_datagrams", receiver.ignored);
+    item.milliseconds("ack_rtt_ms", receiver.ack_rtt);
+    item.seconds("last_ack_s", receiver.last_ack);
+}
+
+/// An exit status in a word.
+pub fn status_name(status: ExitStatus) -> &'static str {
+    match status {
+        ExitStatus::Success => "complete",
+        ExitStatus::Incomplete => "incomplete",
+        ExitStatus::Usage => "usage",
+        ExitStatus::Payload => "payload",
+        ExitStatus::Orchestrator => "orchestrator",
+        ExitStatus::Deadline => "deadline",
+        ExitStatus::Output => "output",
+    }
+}
+
+/// One line.
+pub struct Line(pub Object);
+
+impl Line {
+    /// With what every line has.
+    pub fn new(event: &str, now: Duration) -> Self {
+        let mut object = Object::default();
+        object.number("schema", SCHEMA);
+        object.text("event", event);
+        object.seconds("time_s", Some(now));
+        Self(object)
+    }
+
+    /// All of it, with the newline.
+    pub fn end(self) -> String {
+        format!("{{{}}}\n", self.0.0)
+    }
+}
+
+/// The members of an object, so far.
+#[derive(Default)]
+pub struct Object(String);
+
+impl Object {
+    /// A member whose value is JSON already.
+    fn member(&mut self, key: &str, value: fmt::Arguments<'_>) {
+        let comma = if self.0.is_empty() { "" } else { "," };
+        let _ = write!(self.0, "{comma}\"{key}\":{value}");
+    }
+
+    /// `value` shows as a JSON number.
+    pub fn number(&mut self, key: &str, value: impl fmt::Display) {
+        self.member(key, format_args!("{value}"));
+    }
+
+    /// The same, if it is known.
+    pub fn number_or_null(&mut self, key: &str, value: Option<impl fmt::Display>) {
+        match value {
+            Some(value) => self.number(key, value),
+            None => self.member(key, format_args!("null")),
+        }
+    }
+
+    /// Any text.
+    pub fn text(&mut self, key: &str, value: &str) {
+        self.member(key, format_args!("\"{}\"", Text(value)));
+    }
+
+    /// The same, if it is known.
+    pub fn text_or_null(&mut self, key: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(key, value),
+            None => self.member(key, format_args!("null")),
+        }
+    }
+
+    /// Seconds to the microsecond.
+    pub fn seconds(&mut self, key: &str, time: Option<Duration>) {
+        self.number_or_null(key, time.map(|time| Seconds(time, 6)));
+    }
+
+    /// Milliseconds to the microsecond.
+    pub fn milliseconds(&mut self, key: &str, time: Option<Duration>) {
+        self.number_or_null(key, time.map(|time| Millis(time, 3)));
+    }
+
+    /// An array of objects, each made by `make`.
+    pub fn objects<T>(&mut self, key: &str, items: impl Iterator<Item = T>, make: impl Fn(&mut Self, T)) {
+        let mut array = String::new();
+        for item in items {
+            let mut object = Self::default();
+            make(&mut object, item);
+            let comma = if array.is_empty() { "" } else { "," };
+            let _ = write!(array, "{comma}{{{}}}", object.0);
+        }
+        self.member(key, format_args!("[{array}]"));
+    }
+
+    /// A receiver of this transaction, by its number in the list.
+    fn receiver(&mut self, index: usize, cast: &Cast) {
+        self.number("receiver", index + 1);
+        let receiver = cast.receiver(index);
+        self.text_or_null("address", receiver.map(|r| r.address.to_string()).as_deref());
+        self.text_or_null("name", receiver.map(|r| r.name.as_str()));
+    }
+
+    /// A latency, and how it was had.
+    pub fn latency(&mut self, latency: Option<Latency>) {
+        self.milliseconds("latency_ms", known(latency));
+        let (source, replies) = match latency.map(|latency| latency.source) {
+            None => (None, None),
+            Some(LatencySource::Icmp(replies)) => (Some("icmp"), Some(replies)),
+            Some(LatencySource::UdpProbe(replies)) => (Some("udp"), Some(replies)),
+            Some(LatencySource::Silent) => (Some("silent"), None),
+            Some(LatencySource::Equal) => (Some("equal"), None),
+            Some(LatencySource::Stated) => (Some("stated"), None),
+        };
+        self.text_or_null("latency_source", source);
+        self.number_or_null("latency_replies", replies);
+    }
+
+    fn range(&mut self, range: &SeqRange) {
+        let last = range.end().0.checked_sub(1).filter(|_| !range.is_empty());
+        self.number("bytes", range.len());
+        self.number("packets", range.packets());
+        self.number_or_null("first_seq", last.map(|_| range.first()));
+        self.number_or_null("last_seq", last);
+    }
+
+    fn loss(&mut self, loss: Option<&Loss>) {
+        let reason = loss.map(|loss| match loss {
+            Loss::Silent { .. } => "silent",
+            Loss::Refused { .. } => "refused",
+            Loss::Unusable { .. } => "unusable",
+        });
+        self.text_or_null("loss", reason);
+        self.text_or_null("loss_message", loss.map(|loss| loss.to_string()).as_deref());
+    }
+}
+
+/// The inside of a JSON string (RFC 8259, section 7). What could move a terminal's cursor or reorder a line is escaped,
+/// too.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                c if needs_escape(c) => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        write!(f, "\\u{unit:04x}")?;
+                    }
+                }
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mdalp::protocol::{Receiver, Seq, Tid};
+
+    fn cast() -> (Cast, Vec<Receiver>) {
+        let receivers = vec![
+            Receiver { address: [127, 0, 0, 2].into(), name: "5th \"R\"\\".to_owned() },
+            Receiver { address: [127, 0, 0, 3].into(), name: "\u{1b}[2J\u{7f}\u{9b}\u{e0001}東".to_owned() },
+        ];
+        let mut cast = Cast::default();
+        cast.note(&assigned(&receivers));
+        (cast, receivers)
+    }
+
+    fn assigned(receivers: &[Receiver]) -> Event<'_> {
+        Event::Assigned { tid: Tid(3740), receivers, waited: Duration::from_millis(14) }
+    }
+
+    fn line(what: &Event<'_>) -> String {
+        event(what, &cast().0, Duration::from_micros(15_000)).unwrap()
+    }
+
+    #[test]
+    fn names_are_escaped_as_json_and_for_terminals() {
+        assert_eq!(
+            line(&assigned(&cast().1)),
+            "{\"schema\":1,\"event\":\"assigned\",\"time_s\":0.015000,\"tid\":3740,\"waited_s\":0.014000,\
+             \"receivers\":[{\"receiver\":1,\"address\":\"127.0.0.2\",\"name\":\"5th \\\"R\\\"\\\\\"},\
+             {\"receiver\":2,\"address\":\"127.0.0.3\",\
+             \"name\":\"\\u001b[2J\\u007f\\u009b\\udb40\\udc01東\"}]}\n"
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_null() {
+        let latencies = [
+            Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Icmp(3) },
+            Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Silent },
+        ];
+        let shown = line(&Event::Latencies { latencies: &latencies, took: Duration::from_secs(1) });
+        assert!(shown.ends_with(
+            "\"took_s\":1.000000,\"latencies\":[\
+             {\"receiver\":1,\"latency_ms\":335.148,\"latency_source\":\"icmp\",\"latency_replies\":3},\
+             {\"receiver\":2,\"latency_ms\":null,\"latency_source\":\"silent\",\"latency_replies\":null}]}\n"
+        ));
+    }
+
+    #[test]
+    fn a_share_names_its_first_and_last_packet_if_there_are_any() {
+        let ranges =
+            [SeqRange::over_bytes(Seq(0), 0..963).unwrap(), SeqRange::over_bytes(Seq(10), 963..963).unwrap()];
+        let shown = line(&Event::Planned { ranges: &ranges, floor: 500 });
+        assert!(shown.ends_with(
+            "\"floor_bytes\":500,\"shares\":[\
+             {\"receiver\":1,\"bytes\":963,\"packets\":10,\"first_seq\":0,\"last_seq\":9},\
+             {\"receiver\":2,\"bytes\":0,\"packets\":0,\"first_seq\":null,\"last_seq\":null}]}\n"
+        ));
+    }
+
+    #[test]
+    fn a_run_that_ends_before_it_begins_has_a_summary_too() {
+        let result = Err(mdalp::Error::ReceiverIndex { given: 9, listed: 3 });
+        let shown = summary(&Outcome { result, receivers: Vec::new() }, Duration::ZERO);
+        let begin = "{\"schema\":1,\"event\":\"summary\",\"time_s\":0.000000,\"status\":\"usage\",\
+                     \"exit_status\":2,\"message\":\"";
+        assert!(shown.starts_with(begin), "{shown}");
+        assert!(shown.contains("\"tid\":null,\"payload_bytes\":null,"), "{shown}");
+        assert!(shown.ends_with("\"last_ack_s\":null,\"receivers\":[]}\n"), "{shown}");
+    }
+
+    #[test]
+    fn events_that_are_many_are_not_shown() {
+        assert_eq!(event(&Event::Waiting { elapsed: Duration::ZERO }, &cast().0, Duration::ZERO), None);
+    }
+}

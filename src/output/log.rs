@@ -1,0 +1,213 @@
+//! What happens, in lines with a time stamp (`-v`), and the few of them that nobody should miss (without).
+
+use super::cast::Cast;
+use super::console::Console;
+use super::report::known;
+use mdalp::event::MoveReason;
+use mdalp::protocol::{QUEUE_SLOT, SeqRange, TRANSACTION_LIFETIME};
+use mdalp::report::{Latency, LatencySource};
+use mdalp::text::{EscapedBytes, Millis, Seconds};
+use mdalp::{Event, Report};
+use std::fmt;
+use std::time::Duration;
+
+/// Most bytes of a payload that a line shows, and most of another datagram.
+const SHOWN: usize = 40;
+const SHOWN_DATAGRAM: usize = 60;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing.
+    Quiet,
+    /// What a user should know though the transfer goes on.
+    Warnings,
+    /// What happens.
+    All,
+}
+
+/// The log of one transaction.
+pub struct Log {
+    level: Level,
+    intent_timeout: Duration,
+    warned_of_wait: bool,
+    latencies: Vec<Latency>,
+    /// Of each receiver, whether it is at work or could be.
+    at_work: Vec<bool>,
+}
+
+impl Log {
+    pub fn new(level: Level, intent_timeout: Duration) -> Self {
+        Self { level, intent_timeout, warned_of_wait: false, latencies: Vec::new(), at_work: Vec::new() }
+    }
+
+    /// Writes what there is to say of an event.
+    pub fn event(&mut self, event: &Event<'_>, cast: &Cast, console: &mut Console) {
+        match event {
+            Event::Waiting { elapsed } if *elapsed >= QUEUE_SLOT && !self.warned_of_wait => {
+                self.warned_of_wait = true;
+                self.warn(console, format_args!("{}", WaitHint(*elapsed, self.intent_timeout)));
+            }
+            Event::LatencyFallback { reason } => self.warn(console, format_args!("latencies: {reason}")),
+            Event::Latencies { latencies, took } => {
+                self.latencies = latencies.to_vec();
+                let stated = latencies.iter().all(|latency| latency.source == LatencySource::Stated);
+                if self.level == Level::All && !stated {
+                    log(console, format_args!("latencies measured in {} s", Seconds(*took, 3)));
+                }
+            }
+            Event::Planned { ranges, floor } => {
+                self.at_work = ranges.iter().map(|range| !range.is_empty()).collect();
+                if self.level == Level::All {
+                    self.plan(ranges, *floor, cast, console);
+                }
+            }
+            Event::Lost { receiver, loss, unacked_packets } => {
+                if let Some(at_work) = self.at_work.get_mut(*receiver) {
+                    *at_work = false;
+                }
+                // When nobody is left, the error that ends the run says all this.
+                if self.level == Level::All || self.at_work.contains(&true) {
+                    let (receiver, packets) = (cast.full(*receiver), Packets(*unacked_packets));
+                    self.warn(console, format_args!("lost {receiver}: {loss}; it leaves {packets}"));
+                }
+            }
+            _ if self.level == Level::All => all(event, cast, console),
+            _ => {}
+        }
+    }
+
+    fn warn(&self, console: &mut Console, line: fmt::Arguments<'_>) {
+        match self.level {
+            Level::Quiet => {}
+            Level::Warnings => console.tell(format_args!("mdalp: warning: {line}")),
+            Level::All => log(console, format_args!("warning: {line}")),
+        }
+    }
+
+    fn plan(&self, ranges: &[SeqRange], floor: u64, cast: &Cast, console: &mut Console) {
+        for (index, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
+            let receiver = cast.full(index);
+            let latency = LatencyOf(self.latencies.get(index).copied());
+            let (bytes, packets, seqs) = (range.len(), Packets(range.packets()), range);
+            log(console, format_args!("{receiver}: {latency}{bytes} bytes, {packets}, SEQ {seqs}"));
+        }
+        if floor > 0 {
+            log(console, format_args!("every receiver gets {floor} bytes or more"));
+        }
+    }
+}
+
+/// A line with the time since the start.
+fn log(console: &mut Console, line: fmt::Arguments<'_>) {
+    let elapsed = Seconds(console.elapsed(), 6);
+    console.tell(format_args!("[{elapsed:>10}] {line}"));
+}
+
+/// The events of which there is nothing to keep.
+fn all(event: &Event<'_>, cast: &Cast, console: &mut Console) {
+    let mut log = |line: fmt::Arguments<'_>| log(console, line);
+    match event {
+        Event::IntentSent { orchestrator, attempt: 1 } => log(format_args!("intent sent to {orchestrator}")),
+        Event::IntentSent { orchestrator, attempt } => {
+            log(format_args!("intent sent to {orchestrator} again, number {attempt}"));
+        }
+        Event::Unexpected { datagram } => {
+            let shown = EscapedBytes(datagram, SHOWN_DATAGRAM);
+            log(format_args!("ignored from the orchestrator: '{shown}'"));
+        }
+        Event::Assigned { tid, receivers, waited } => {
+            let (receivers, waited) = (receivers.len(), Seconds(*waited, 3));
+            log(format_args!("TID {tid} assigned after {waited} s, receivers: {receivers}"));
+        }
+        Event::PacketSent { receiver, seq, transmission, payload } => {
+            let (address, bytes, shown) =
+                (cast.address(*receiver), payload.len(), EscapedBytes(payload, SHOWN));
+            log(format_args!(
+                "to {address}: SEQ {seq}, transmission {transmission}, {bytes} bytes: '{shown}'"
+            ));
+        }
+        Event::PacketReceived { receiver, datagram, acked_after } => {
+            let (address, shown) = (cast.address(*receiver), EscapedBytes(datagram, SHOWN_DATAGRAM));
+            match acked_after {
+                Some(after) => log(format_args!("from {address}: '{shown}' after {} ms", Millis(*after, 3))),
+                None => log(format_args!("from {address}: '{shown}', ignored")),
+            }
+        }
+        Event::TimedOut { receiver, seq, transmissions, waited } => {
+            let (address, waited) = (cast.address(*receiver), Seconds(*waited, 3));
+            let next = transmissions.saturating_add(1);
+            log(format_args!("{address}: no ack of SEQ {seq} in {waited} s; transmission {next}"));
+        }
+        Event::Moved { from, to, range, reason } => {
+            let (from, to, seqs) = (cast.address(*from), cast.address(*to), range);
+            let reason = match reason {
+                MoveReason::Failover => "failover",
+                MoveReason::Rebalance => "rebalancing",
+            };
+            log(format_args!("{reason}: SEQ {seqs} from {from} to {to}"));
+        }
+        Event::ProbablyTooSlow { projected } => {
+            let (projected, lifetime) = (Seconds(*projected, 0), TRANSACTION_LIFETIME.as_secs());
+            log(format_args!(
+                "warning: at this pace it takes {projected} s; receivers probably stop after {lifetime} s"
+            ));
+        }
+        Event::Finished { report } => log(format_args!("{}", End(report))),
+        _ => {}
+    }
+}
+
+/// Why there may be no assignment yet.
+struct WaitHint(Duration, Duration);
+
+impl fmt::Display for WaitHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (waited, most) = (Seconds(self.0, 0), Seconds(self.1, 0));
+        write!(
+            f,
+            "no assignment yet after {waited} s: a long queue, or a wrong port, or a firewall; waiting for up to {most} s"
+        )
+    }
+}
+
+/// A latency as it begins a plan's line.
+struct LatencyOf(Option<Latency>);
+
+impl fmt::Display for LatencyOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(latency) = self.0 else { return Ok(()) };
+        match known(self.0) {
+            Some(rtt) => write!(f, "latency {} ms, ", Millis(rtt, 3)),
+            None if latency.source == LatencySource::Silent => {
+                write!(f, "latency unknown, counted as {} ms, ", Millis(latency.rtt, 3))
+            }
+            None => f.write_str("latency unknown, "),
+        }
+    }
+}
+
+/// `1 packet`, `20 packets`.
+struct Packets(u32);
+
+impl fmt::Display for Packets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} packet{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+/// How it ended.
+struct End<'a>(&'a Report);
+
+impl fmt::Display for End<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let (acked, all) = (report.acked_bytes(), report.payload_bytes);
+        write!(
+            f,
+            "end: {acked} of {all} bytes acknowledged {} s after the assignment",
+            Seconds(report.elapsed, 3)
+        )?;
+        write!(f, ", of which measuring latencies took {} s", Seconds(report.measuring, 3))
+    }
+}
