@@ -3,3 +3,5 @@
 
 mod loopback;
 mod servers;
+mod support;
+mod transfer;

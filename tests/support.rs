@@ -1,0 +1,265 @@
+//! What the tests of whole transfers share: payloads, options for a purpose, and a transfer with all that it showed.
+
+use crate::loopback::{Servers, Transaction};
+use mdalp::event::MoveReason;
+use mdalp::report::Loss;
+use mdalp::{Client, Error, Event, Mode, Options, Payload, Report, Trace};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A payload in which every byte value comes, `\r\n` and NUL among them, and no two packets are alike.
+pub fn payload(len: usize) -> Vec<u8> {
+    let counted =
+        (0u32..).flat_map(|i| i.to_le_bytes().into_iter().chain([b'\r', b'\n', 0, (i * 7 + 128) as u8]));
+    counted.take(len).collect()
+}
+
+/// Options for these servers and so many list entries of equal latency.
+fn options(servers: &Servers, entries: usize) -> Options {
+    Options {
+        receiver_port: servers.receiver_port(),
+        latencies: Some(vec![Duration::from_millis(1); entries]),
+        trace: Trace::Timeouts,
+        ..Options::default()
+    }
+}
+
+/// For receivers that acknowledge everything: no timer fires however busy the machine is, so that whatever is sent twice
+/// was sent twice for another reason.
+pub fn calm(servers: &Servers, entries: usize) -> Options {
+    Options {
+        first_timeout: Duration::from_secs(30),
+        fixed_timeout: true,
+        give_up: Duration::from_secs(120),
+        ..options(servers, entries)
+    }
+}
+
+/// For receivers that are lost: every timer is 100 ms, and a receiver is given up after 800 ms. A busy machine may be late
+/// by several timers before a live receiver counts as lost.
+pub fn impatient(servers: &Servers, entries: usize) -> Options {
+    Options {
+        first_timeout: Duration::from_millis(100),
+        fixed_timeout: true,
+        give_up: Duration::from_millis(800),
+        ..options(servers, entries)
+    }
+}
+
+/// The most transmissions of one SEQ that [`impatient`] timers allow, since a timer never fires early.
+pub const MOST_TRANSMISSIONS: u32 = 8;
+
+/// A transfer that is over.
+pub struct Outcome {
+    pub result: Result<Report, Error>,
+    pub told: Told,
+    /// As the servers stood when the client returned.
+    pub transaction: Transaction,
+}
+
+/// What the observer was told.
+#[derive(Default)]
+pub struct Told {
+    pub intents: u32,
+    /// Lengths of what came instead of an assignment, cut by the client.
+    pub unexpected: Vec<usize>,
+    /// Receivers that were lost, by list entry, in order.
+    pub lost: Vec<(usize, Loss)>,
+    /// From, to, first SEQ, packets.
+    pub moves: Vec<(usize, usize, u32, u32)>,
+    pub time_outs: u64,
+    pub too_slow: Vec<Duration>,
+}
+
+impl Outcome {
+    /// The report, whether the transfer succeeded or not.
+    pub fn report(&self) -> &Report {
+        match &self.result {
+            Ok(report) => report,
+            Err(error) => error.report().unwrap_or_else(|| panic!("no report: {error}")),
+        }
+    }
+
+    /// The error's line.
+    pub fn line(&self) -> String {
+        self.result.as_ref().map_or_else(ToString::to_string, |_| panic!("it succeeded"))
+    }
+}
+
+/// Sends `bytes`, and hears of everything.
+pub fn send(servers: &Servers, options: Options, bytes: &[u8], mode: Mode) -> Outcome {
+    send_payload(servers, options, &Payload::from_bytes(bytes).unwrap(), mode, |_| {})
+}
+
+/// Sends the payload; `also` is told of every event, too.
+pub fn send_payload(
+    servers: &Servers,
+    options: Options,
+    payload: &Payload,
+    mode: Mode,
+    mut also: impl FnMut(&Event<'_>),
+) -> Outcome {
+    let mut told = Told::default();
+    let result = Client::with_options(servers.orchestrator(), options).send_observed(
+        payload,
+        mode,
+        &mut |event: &Event<'_>| {
+            told.hear(event);
+            also(event);
+        },
+    );
+    let transaction = servers.judge().unwrap_or_else(|| panic!("no intent came"));
+    Outcome { result, told, transaction }
+}
+
+impl Told {
+    fn hear(&mut self, event: &Event<'_>) {
+        match event {
+            Event::IntentSent { .. } => self.intents += 1,
+            Event::Unexpected { datagram } => self.unexpected.push(datagram.len()),
+            Event::Lost { receiver, loss, .. } => self.lost.push((*receiver, (*loss).clone())),
+            Event::Moved { from, to, range, reason } => {
+                assert_eq!(*reason, MoveReason::Failover);
+                self.moves.push((*from, *to, range.first().0, range.packets()));
+            }
+            Event::TimedOut { .. } => self.time_outs += 1,
+            Event::ProbablyTooSlow { projected } => self.too_slow.push(*projected),
+            _ => {}
+        }
+    }
+}
+
+/// Runs all cases side by side: most of a test's time here is waiting for timers.
+pub fn all_at_once<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = cases.iter().map(|case| scope.spawn(|| run(case))).collect();
+        for thread in threads {
+            // The panic's own message has been shown; which case it was is in it.
+            assert!(thread.join().is_ok(), "a case failed");
+        }
+    });
+}
+
+/// What a run of the program came to.
+pub struct Ran {
+    /// `None` if a signal ended it.
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The one line of standard error, without `mdalp: `.
+    pub fn line(&self) -> &str {
+        let line = self.stderr.strip_prefix("mdalp: ").and_then(|rest| rest.strip_suffix('\n'));
+        let line = line.unwrap_or_else(|| panic!("not one line of mdalp's: {:?}", self.stderr));
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        line
+    }
+}
+
+/// The program, to be told where these servers are; `-q`, so that only errors are shown.
+pub fn mdalp(servers: &Servers, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mdalp"));
+    command.args(addressed_to(servers)).args(args);
+    command
+}
+
+/// The options that say where these servers are.
+pub fn addressed_to(servers: &Servers) -> [String; 7] {
+    let (orchestrator, receivers) = (servers.orchestrator(), servers.receiver_port());
+    ["-q", "-a", &orchestrator.ip().to_string(), "-p", &orchestrator.port().to_string(), "--receiver-port"]
+        .map(ToOwned::to_owned)
+        .into_iter()
+        .chain([receivers.to_string()])
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap()
+}
+
+/// Runs a command to its end, with nothing on its standard input unless it was said what.
+pub fn run(command: &mut Command) -> Ran {
+    command.stdin(Stdio::null());
+    finish(start(command))
+}
+
+pub fn start(command: &mut Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for the end. A program that hangs is killed after a time that no busy machine excuses.
+pub fn finish(mut child: Child) -> Ran {
+    let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
+    let give_up = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(2)),
+            None => {
+                child.kill().unwrap();
+                panic!("it hangs: {:?}", stderr.join().unwrap());
+            }
+        }
+    };
+    Ran { status: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    })
+}
+
+/// Whether this host has a tool that a test needs. In CI, which installs them all, one that is missing is a failure;
+/// elsewhere the test leaves out what needs it, and says so.
+pub fn has_tool(tool: &str) -> bool {
+    let found = Command::new(tool).arg("--version").stdin(Stdio::null()).output().is_ok();
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "CI has no {tool}");
+        skipped(&format!("there is no {tool}"));
+    }
+    found
+}
+
+/// Says aloud that the test that runs this leaves something out: to standard error itself, since what a test prints is
+/// shown only if it fails.
+pub fn skipped(why: &str) {
+    let test = std::thread::current();
+    let line = format!("{}: SKIPPED, at least in part: {why}\n", test.name().unwrap_or("a test"));
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// A directory of a test's own, removed at the end.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("mdalp-test-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file with these contents; its path.
+    pub fn file(&self, name: &str, contents: &[u8]) -> PathBuf {
+        std::fs::write(self.path(name), contents).unwrap();
+        self.path(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
