@@ -3,5 +3,6 @@
 
 mod loopback;
 mod servers;
+mod simulation;
 mod support;
 mod transfer;

@@ -1,0 +1,324 @@
+//! What a seed stands for: a transfer, its options, and a network with a will of its own.
+
+use super::rng::Rng;
+use mdalp::protocol::Tid;
+use mdalp::protocol::plan::{self, Plan};
+use mdalp::protocol::rto::Timing;
+use std::time::Duration;
+
+/// One transfer and its network.
+#[derive(Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    pub tid: Tid,
+    pub payload: Vec<u8>,
+    /// The orchestrator's list: which receiver each entry names. A receiver may be named more than once.
+    pub list: Vec<usize>,
+    /// The latency of each list entry, as the plan takes it; in mode 2 there is none.
+    pub latencies: Vec<Duration>,
+    /// Whether the latency of each receiver is known, and not only assumed.
+    pub pinged: bool,
+    /// Mode 2: the list entry that gets all.
+    pub single: Option<usize>,
+    pub failover: bool,
+    pub rebalance: bool,
+    pub timing: Timing,
+    pub deadline: Option<Duration>,
+    /// From the assignment to the first packet.
+    pub measuring: Duration,
+    pub scheduling: Scheduling,
+    pub receivers: Vec<Profile>,
+    /// From this time on nobody acknowledges any more.
+    pub expiry: Option<Duration>,
+}
+
+/// How the machine that the client runs on behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scheduling {
+    /// A wait of this length ends so much later, at most.
+    pub late: f64,
+    /// Every wake-up is so much later, at most.
+    pub latency: Duration,
+    /// How often a wait ends early with nothing.
+    pub spurious: f64,
+    /// Idle looks of the main thread become rare when nothing happens; only where the exact end does not matter.
+    pub lazy_ticks: bool,
+}
+
+/// A receiver and the way there and back.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    /// Probabilities there and back.
+    pub loss: [f64; 2],
+    pub duplication: [f64; 2],
+    pub corruption: [f64; 2],
+    pub truncation: [f64; 2],
+    /// One way.
+    pub delay: Duration,
+    /// The delay varies by this part of itself.
+    pub jitter: f64,
+    pub spike: f64,
+    pub longest_spike: Duration,
+    /// How often something comes with an ack that nobody asked for.
+    pub stray: f64,
+    pub garbage: f64,
+    pub flood: f64,
+    /// What becomes of it, in order.
+    pub fates: Vec<Fate>,
+    /// Whether at least each third transmission of a packet is acknowledged, and soon.
+    pub reliable: bool,
+    /// Whether the first transmission of the first packet is lost.
+    pub loses_first: bool,
+    pub start: Start,
+}
+
+/// What a receiver turns to after so many data packets.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate {
+    pub after: u32,
+    pub condition: Condition,
+    /// For ever if `None`.
+    pub lasts: Option<Duration>,
+}
+
+/// How a receiver does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Well,
+    /// Nothing comes back.
+    Silent,
+    /// Its port is closed.
+    Closed,
+    /// It acknowledges when it goes on.
+    Stalled,
+}
+
+/// Whether its thread can begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    #[default]
+    Fine,
+    NoThread,
+    NoSocket,
+}
+
+impl Scenario {
+    /// What the seed stands for.
+    pub fn of_seed(seed: u64) -> Self {
+        let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x6d64_616c_7000);
+        let distinct = match rng.below(20) {
+            0..2 => 1,
+            2..14 => 2 + rng.below(4),
+            14..18 => 6 + rng.below(7),
+            _ => 13 + rng.below(28),
+        };
+        let list = list(distinct, &mut rng);
+        let payload = payload(&mut rng);
+        let timing = timing(&mut rng);
+        let mut receivers = profiles(distinct, payload.len(), timing, &mut rng);
+        if rng.chance(0.7) {
+            make_reliable(&mut receivers, timing, &mut rng);
+        }
+        let (latencies, pinged) = latencies(&list, &receivers, &mut rng);
+        let single = rng.chance(0.12).then(|| rng.below(list.len()));
+        let measuring = Duration::from_secs_f64(rng.unit() * rng.unit());
+        let about =
+            measuring.as_secs_f64() + expected_seconds(&list, &receivers, &latencies, single, payload.len());
+        Self {
+            seed,
+            tid: Tid(rng.choose(&[0, 1, 7, 3740, u64::MAX])),
+            single,
+            failover: rng.chance(0.85),
+            rebalance: rng.chance(0.4),
+            deadline: rng.chance(0.12).then(|| Duration::from_secs_f64(about * rng.between(0.1, 4.0))),
+            expiry: rng.chance(0.05).then(|| Duration::from_secs_f64(about * rng.between(0.1, 1.5))),
+            measuring,
+            scheduling: scheduling(&mut rng),
+            timing,
+            payload,
+            list,
+            latencies,
+            pinged: pinged && single.is_none(),
+            receivers,
+        }
+    }
+
+    /// The plan, as the client makes it.
+    pub fn plan(&self) -> Plan {
+        let len = self.payload.len() as u64;
+        match self.single {
+            Some(index) => plan::single(len, self.list.len(), index).unwrap(),
+            None => plan::balanced(len, &self.latencies).unwrap(),
+        }
+    }
+
+    /// The longest that the man page allows the transfer to take, without the lateness of wake-ups.
+    pub fn bound(&self, packets: u32) -> Duration {
+        let all = self.measuring + self.timing.give_up * (packets + self.receivers.len() as u32);
+        self.deadline.map_or(all, |deadline| all.min(deadline.max(self.measuring)))
+    }
+
+    /// Whether a receiver is there that never fails, and everything may go to it if need be.
+    pub fn must_complete(&self) -> bool {
+        let may = |i: &usize| self.receivers[*i].reliable;
+        self.deadline.is_none()
+            && self.expiry.is_none()
+            && match self.single {
+                Some(index) => may(&self.list[index]),
+                None => self.failover && self.list.iter().any(may),
+            }
+    }
+}
+
+/// Each receiver at least once, in the order of their first entries.
+fn list(distinct: usize, rng: &mut Rng) -> Vec<usize> {
+    let again = if rng.chance(0.2) { 0.3 } else { 0.0 };
+    let mut list = Vec::new();
+    for receiver in 0..distinct {
+        list.push(receiver);
+        while rng.chance(again) {
+            list.push(rng.below(receiver + 1));
+        }
+    }
+    list
+}
+
+fn payload(rng: &mut Rng) -> Vec<u8> {
+    let (shortest, longest) = match rng.below(1000) {
+        0..200 => (1.0, 300.0),
+        200..700 => (300.0, 3_000.0),
+        700..960 => (1_000.0, 12_000.0),
+        960..997 => (5_000.0, 60_000.0),
+        _ => (50_000.0, 1_000_000.0),
+    };
+    let len = if rng.chance(0.02) { longest as usize } else { rng.log_between(shortest, longest) as usize };
+    let mut payload = Vec::with_capacity(len + 8);
+    while payload.len() < len {
+        payload.extend(rng.bits().to_le_bytes());
+    }
+    payload.truncate(len);
+    payload
+}
+
+fn timing(rng: &mut Rng) -> Timing {
+    let give_up = match rng.below(10) {
+        0..5 => 30.0,
+        5..7 => rng.choose(&[1.0, 2.0, 5.0]),
+        _ => rng.log_between(1.0, 300.0).round(),
+    };
+    // Many time-outs in one give-up time take many steps to simulate, and show nothing new.
+    let first = if rng.chance(0.6) { 3.0 } else { rng.log_between(give_up / 400.0, 10.0) };
+    let fixed = rng.chance(0.12);
+    Timing { first_timeout: Duration::from_secs_f64(first), fixed, give_up: Duration::from_secs_f64(give_up) }
+}
+
+fn scheduling(rng: &mut Rng) -> Scheduling {
+    let exact = Scheduling { lazy_ticks: true, ..Scheduling::default() };
+    match rng.below(4) {
+        0 => exact,
+        1 => Scheduling { latency: Duration::from_micros(50), spurious: 0.01, ..exact },
+        2 => Scheduling { late: 0.1, latency: Duration::from_micros(100), spurious: 0.05, ..exact },
+        _ => Scheduling { late: 0.1, latency: Duration::from_millis(15), spurious: 0.2, ..exact },
+    }
+}
+
+/// How bad it may get.
+#[derive(Clone, Copy)]
+struct Weather {
+    loss: f64,
+    mischief: f64,
+    fates: f64,
+    delays: (f64, f64),
+}
+
+fn profiles(distinct: usize, len: usize, timing: Timing, rng: &mut Rng) -> Vec<Profile> {
+    let weather = Weather {
+        loss: rng.choose(&[0.0, 0.0, 0.1, 0.1, 0.1, 0.3, 0.6]),
+        mischief: rng.choose(&[0.0, 0.02, 0.1, 0.3]),
+        fates: rng.choose(&[0.0, 0.0, 0.1, 0.3, 0.7]),
+        delays: rng.choose(&[(5e-6, 0.5), (5e-6, 0.5), (1e-4, 1e-2), (0.02, 1.0)]),
+    };
+    let packets = (len / 100 / distinct + 1) as f64;
+    (0..distinct).map(|_| profile(weather, packets, timing, rng)).collect()
+}
+
+fn profile(weather: Weather, packets: f64, timing: Timing, rng: &mut Rng) -> Profile {
+    let mut two = |most: f64| [rng.unit() * most, rng.unit() * most];
+    let loss = two(weather.loss);
+    let duplication = two(weather.mischief);
+    let corruption = two(weather.mischief);
+    let truncation = two(weather.mischief / 2.0);
+    let mut profile = Profile {
+        loss,
+        duplication,
+        corruption,
+        truncation,
+        delay: rng.log_seconds(weather.delays.0, weather.delays.1),
+        jitter: rng.choose(&[0.0, 0.02, 0.2, 1.0, 3.0]),
+        spike: rng.choose(&[0.0, 0.0, 0.01, 0.05]),
+        longest_spike: rng.log_seconds(0.01, 5.0),
+        stray: rng.unit() * weather.mischief,
+        garbage: rng.unit() * weather.mischief,
+        flood: if rng.chance(0.02) { 0.02 } else { 0.0 },
+        ..Profile::default()
+    };
+    while profile.fates.len() < 4 && rng.chance(weather.fates) {
+        profile.fates.push(fate(packets, timing, rng));
+    }
+    profile.fates.sort_by_key(|fate| fate.after);
+    if rng.chance(weather.fates / 30.0) {
+        profile.start = rng.choose(&[Start::NoThread, Start::NoSocket]);
+    }
+    profile
+}
+
+fn fate(packets: f64, timing: Timing, rng: &mut Rng) -> Fate {
+    let condition =
+        rng.choose(&[Condition::Silent, Condition::Silent, Condition::Closed, Condition::Stalled]);
+    let give_up = timing.give_up.as_secs_f64();
+    let lasts = (condition == Condition::Stalled || rng.chance(0.5))
+        .then(|| rng.log_seconds(give_up / 300.0, give_up * 3.0));
+    Fate { after: (rng.log_between(1.0, packets * 3.0 + 3.0) - 1.0) as u32, condition, lasts }
+}
+
+/// Makes one of them a receiver that nothing but the client's own fault can lose.
+fn make_reliable(receivers: &mut [Profile], timing: Timing, rng: &mut Rng) {
+    let index = rng.below(receivers.len());
+    let one = &mut receivers[index];
+    one.reliable = true;
+    one.fates.clear();
+    one.start = Start::Fine;
+    one.delay = one.delay.min(timing.give_up / 20);
+}
+
+/// What the pings say, truly or not, and whether they were answered.
+fn latencies(list: &[usize], receivers: &[Profile], rng: &mut Rng) -> (Vec<Duration>, bool) {
+    let truth = |i: &usize| receivers[*i].delay * 2;
+    match rng.below(6) {
+        0..3 => (list.iter().map(truth).collect(), true),
+        3 => (list.iter().map(|i| truth(i).mul_f64(rng.log_between(0.01, 100.0))).collect(), true),
+        4 => (vec![Duration::ZERO; list.len()], true),
+        _ => (vec![Duration::from_millis(1); list.len()], false),
+    }
+}
+
+/// How long it takes without any fault, about.
+fn expected_seconds(
+    list: &[usize],
+    receivers: &[Profile],
+    latencies: &[Duration],
+    single: Option<usize>,
+    len: usize,
+) -> f64 {
+    let seconds = |receiver: usize, bytes: u64| {
+        let profile = &receivers[receiver];
+        bytes.div_ceil(100) as f64 * profile.delay.as_secs_f64() * (2.0 + profile.jitter)
+    };
+    match single {
+        Some(index) => seconds(list[index], len as u64),
+        None => {
+            let shares = plan::shares(len as u64, latencies);
+            list.iter().zip(shares).map(|(&i, share)| seconds(i, share)).fold(0.0, f64::max)
+        }
+    }
+}

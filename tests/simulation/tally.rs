@@ -1,0 +1,143 @@
+//! What a run exercised, and how many runs did: so that it shows when the simulation has gone toothless.
+
+use super::run::Summary;
+use std::fmt;
+use std::ops::AddAssign;
+
+macro_rules! classes {
+    ($($class:ident $least:literal $text:literal,)*) => {
+        /// What a run may exercise.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Class { $($class,)* }
+
+        impl Class {
+            /// Every class, the runs in a thousand that exercise it at least, and what it is called.
+            const ALL: &[(Self, u64, &str)] = &[$((Self::$class, $least, $text),)*];
+        }
+    };
+}
+
+classes! {
+    Single 50 "one receiver for all (mode 2)",
+    ManyReceivers 50 "more than ten receivers",
+    SameAddress 50 "an address listed twice",
+    LargePayload 1 "a payload over 100 kB",
+    Loss 300 "a datagram lost",
+    Duplicate 200 "a datagram duplicated",
+    Reordered 100 "a datagram overtaken",
+    Spike 100 "a delay spike",
+    Corrupted 200 "a datagram corrupted",
+    Truncated 100 "a datagram truncated",
+    Stray 100 "a stray ack (SEQ or TID of another)",
+    Garbage 100 "garbage received",
+    Flood 2 "a flood",
+    Retransmission 300 "a retransmission",
+    Needless 100 "a needless retransmission",
+    ShortFirstTimeout 20 "a first time-out brought down",
+    EarlyPoll 300 "a wake-up before the time",
+    Stall 20 "a receiver that stalled",
+    Refusal 30 "a refusal by ICMP",
+    LostToRefusals 10 "a receiver lost to refusals",
+    Unusable 5 "a receiver without thread or socket",
+    Death 150 "a receiver lost",
+    Comeback 20 "a receiver silent, then back in time",
+    TooLateBack 2 "an ack of a receiver that was given up",
+    AllExpired 10 "all receivers silent from some time on",
+    Failover 100 "a failover",
+    Failovers 30 "two failovers or more",
+    HeirDied 20 "the loss of an heir",
+    Rebalance 50 "a rebalance",
+    Rebalances 20 "two rebalances or more",
+    Deadline 30 "ended by the deadline",
+    GivenUp 50 "incomplete",
+    Complete 500 "complete",
+    HadToComplete 200 "completion was certain to be possible",
+    CompleteAfterLoss 50 "complete in spite of lost receivers",
+}
+
+/// What one run exercised.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exercised(u64);
+
+impl Exercised {
+    pub fn note(&mut self, class: Class) {
+        self.0 |= 1 << class as u32;
+    }
+
+    pub fn has(self, class: Class) -> bool {
+        self.0 >> class as u32 & 1 == 1
+    }
+}
+
+/// How many runs exercised what.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    pub runs: u64,
+    pub packets: u64,
+    pub transmissions: u64,
+    pub steps: u64,
+    counts: [u64; Class::ALL.len()],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { runs: 0, packets: 0, transmissions: 0, steps: 0, counts: [0; Class::ALL.len()] }
+    }
+}
+
+impl Tally {
+    pub fn add(&mut self, summary: &Summary) {
+        let exercised = summary.exercised;
+        self.runs += 1;
+        self.packets += u64::from(summary.packets);
+        self.transmissions += summary.transmissions;
+        self.steps += summary.steps;
+        for &(class, ..) in Class::ALL {
+            self.counts[class as usize] += u64::from(exercised.has(class));
+        }
+    }
+
+    /// The classes that too few runs exercised.
+    pub fn toothless(&self) -> Vec<String> {
+        Class::ALL
+            .iter()
+            .filter(|&&(class, least, _)| self.counts[class as usize] * 1000 < least * self.runs)
+            .map(|&(class, least, text)| {
+                format!("{text}: {} of {} runs, not {least} in 1000", self.counts[class as usize], self.runs)
+            })
+            .collect()
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.packets += other.packets;
+        self.transmissions += other.transmissions;
+        self.steps += other.steps;
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, packets, transmissions, steps, .. } = self;
+        writeln!(f, "{runs} transfers, {packets} packets, {transmissions} transmissions, {steps} steps")?;
+        for &(class, _, text) in Class::ALL {
+            let count = self.counts[class as usize];
+            let share = 100.0 * count as f64 / (*runs).max(1) as f64;
+            writeln!(f, "{count:>10} {share:>6.2} %  {text}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::ops::BitOr for Exercised {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
