@@ -1,8 +1,15 @@
 //! All integration tests, a module a theme.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod deadline;
+mod failover;
+mod hostile_orchestrator;
+mod hostile_receivers;
 mod loopback;
+mod output;
+mod payload_trouble;
 mod servers;
 mod simulation;
 mod support;
+mod system_errors;
 mod transfer;

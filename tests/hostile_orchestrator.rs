@@ -1,0 +1,412 @@
+//! Orchestrators, and strangers in their place, that send what they should not, or nothing.
+
+use crate::loopback::{Receiver, Remark, Script, Servers, Verdict, closed_port, ms};
+use crate::support::{Scratch, calm, impatient, mdalp, payload, run, send};
+use mdalp::{Client, Error, ExitStatus, Mode, Options, Payload};
+use std::time::Duration;
+
+/// What a client that gets no assignment says, and how it exits.
+fn no_assignment(servers: &Servers, patience: Duration) -> String {
+    let options = Options { intent_timeout: patience, ..calm(servers, 1) };
+    let payload = Payload::from_bytes("x").unwrap();
+    let error =
+        Client::with_options(servers.orchestrator(), options).send(&payload, Mode::Balance).unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Orchestrator);
+    assert!(error.report().is_none());
+    error.to_string()
+}
+
+#[test]
+fn silence_ends_with_the_intent_time_out() {
+    let servers = Servers::start(Script::new().receivers(1).silent_orchestrator());
+    let line = no_assignment(&servers, ms(100));
+    let wanted = format!(
+        "orchestrator {}: no assignment within 0.1 s; check the address and -p, or wait longer with --intent-timeout",
+        servers.orchestrator()
+    );
+    assert_eq!((line, servers.intents()), (wanted, 1));
+}
+
+#[test]
+fn a_flood_does_not_move_the_end_of_the_wait() {
+    for rate in [None, Some(5000)] {
+        let script = Script::new().receivers(1).silent_orchestrator();
+        let servers = Servers::start(script.orchestrator_floods(rate, Duration::from_secs(3600)));
+        let line = no_assignment(&servers, ms(200));
+        assert!(line.contains("no assignment within 0.2 s"), "{line}");
+    }
+}
+
+#[test]
+fn a_closed_port_is_an_error_at_once() {
+    let address = closed_port().unwrap();
+    let options = Options { intent_timeout: Duration::from_secs(604_800), ..Options::default() };
+    let payload = Payload::from_bytes("x").unwrap();
+    let error = Client::with_options(address, options).send(&payload, Mode::Balance).unwrap_err();
+    assert_eq!(error.exit_status(), ExitStatus::Orchestrator);
+    let why = "connection refused: nobody listens there; check the address and -p";
+    assert_eq!(error.to_string(), format!("orchestrator {address}: {why}"));
+}
+
+#[test]
+fn an_assignment_from_a_stranger_is_none() {
+    let servers = Servers::start(Script::new().receivers(1).only_stranger_assigns());
+    assert!(no_assignment(&servers, ms(200)).contains("no assignment within 0.2 s"));
+    assert_eq!(servers.finish().packets(), 0);
+}
+
+/// The transfer is as it would have been without what the orchestrator says besides.
+fn one_right_assignment(script: Script) -> crate::support::Told {
+    let servers = Servers::start(script.receivers(2));
+    let bytes = payload(1000);
+    let outcome = send(&servers, calm(&servers, 2), &bytes, Mode::Balance);
+    let report = outcome.result.unwrap();
+    assert_eq!((report.tid.0, report.acked_bytes(), report.retransmissions()), (3740, 1000, 0));
+    let transaction = servers.judge().unwrap();
+    assert_eq!((transaction.verdict, &transaction.remarks[..]), (Verdict::Completed, &[][..]));
+    assert!(transaction.payload == bytes);
+    assert_eq!((servers.intents(), servers.other_datagrams(), outcome.told.intents), (1, 0, 1));
+    outcome.told
+}
+
+#[test]
+fn a_strangers_assignment_does_not_spoil_the_right_one() {
+    assert_eq!(one_right_assignment(Script::new().stranger_assigns_first()).unexpected, []);
+}
+
+#[test]
+fn a_second_assignment_is_ignored_whatever_its_tid() {
+    one_right_assignment(Script::new().assigned_twice());
+    one_right_assignment(Script::new().assigned_again_with_other_tid());
+    one_right_assignment(Script::new().assigned_twice().assigned_again_with_other_tid().assigned_twice());
+}
+
+#[test]
+fn messages_of_other_types_are_waited_past() {
+    let others = [
+        "",
+        "Type:0;",
+        "Type:2;TID:3740;SEQ:0;DATA:x",
+        "Type:3;TID:3740;SEQ:0;",
+        "Type:4;",
+        "Type:10;TID:1;DATA:[];",
+        "Type:11;TID:1;DATA:[{'ip_address': '127.0.0.1', 'name': 'x'}];",
+        "type:1;TID:1;DATA:[{'ip_address': '127.0.0.1', 'name': 'x'}];",
+        " Type:1;TID:1;DATA:[{'ip_address': '127.0.0.1', 'name': 'x'}];",
+        "Typ",
+        "\0\0\0\0\0\0\0",
+        "\u{1b}[2J\u{1b}]0;owned\u{7}",
+    ];
+    let script = others.iter().fold(Script::new(), |script, other| script.before_assignment(*other));
+    let told = one_right_assignment(script.before_assignment(vec![0xff; 65_507]));
+    let lengths: Vec<usize> = others.iter().map(|other| other.len()).chain([100]).collect();
+    assert_eq!(told.unexpected, lengths);
+}
+
+#[test]
+fn a_late_assignment_is_taken_and_a_lost_intent_is_sent_again_only_if_asked() {
+    one_right_assignment(Script::new().assign_after(ms(300)));
+    let servers = Servers::start(Script::new().receivers(1).lose_intents(2));
+    assert!(no_assignment(&servers, ms(100)).contains("no assignment"));
+    assert_eq!(servers.intents(), 1);
+    let options = Options { intent_resend: Some(ms(50)), ..calm(&servers, 1) };
+    let outcome = send(&servers, options, b"x", Mode::Balance);
+    assert!(outcome.result.is_ok() && outcome.told.intents >= 2, "{}", outcome.told.intents);
+}
+
+/// An entry of the list, as the orchestrator writes it.
+const ENTRY: &str = "{'ip_address': '127.0.0.2', 'name': 'R'}";
+
+/// Datagrams that begin as an assignment and are none, and what the error says of each. `@` stands for [`ENTRY`],
+/// MARK for a file that code in it would make.
+const MALFORMED: &[(&str, &str)] = &[
+    // The frame.
+    ("Type:1", "does not begin with Type:1;"),
+    ("Type:1:TID:7;DATA:[@];", "does not begin with Type:1;"),
+    ("Type:1 ;TID:7;DATA:[@];", "does not begin with Type:1;"),
+    ("Type:1;", "no TID: after the type"),
+    ("Type:1;DATA:[@];", "no TID: after the type"),
+    ("Type:1;TID:;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:x;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:-7;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:+7;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:007;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:7.0;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:0x7;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:18446744073709551616;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:7;", "no DATA: after the TID"),
+    ("Type:1;TID:7;SEQ:0;DATA:[@];", "no DATA: after the TID"),
+    ("Type:1;TID:7;DATA:[@];x", "something after the list"),
+    ("Type:1;TID:7;DATA:[@];\n", "something after the list"),
+    ("Type:1;TID:7;DATA:[@]; Type:1;TID:8;DATA:[@];", "something after the list"),
+    ("Type:1;TID:7;DATA:[@]\0;", "a NUL byte"),
+    // The list.
+    ("Type:1;TID:7;DATA:", "DATA is not a list"),
+    ("Type:1;TID:7;DATA:[];", "the list of receivers is empty"),
+    ("Type:1;TID:7;DATA:(@,);", "DATA is not a list"),
+    ("Type:1;TID:7;DATA:@;", "DATA is not a list"),
+    ("Type:1;TID:7;DATA:None;", "DATA is not a list"),
+    ("Type:1;TID:7;DATA:[@", "neither , nor ] after a list item"),
+    ("Type:1;TID:7;DATA:[@,];", "nothing between a comma and the end"),
+    ("Type:1;TID:7;DATA:[,@];", "a list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[@ @];", "neither , nor ] after a list item"),
+    ("Type:1;TID:7;DATA:[@, '127.0.0.3'];", "a list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[[@]];", "a list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "a list item is not a dictionary"),
+    // The entries.
+    ("Type:1;TID:7;DATA:[{}];", "no ip_address in the dictionary"),
+    ("Type:1;TID:7;DATA:[{'name': 'R'}];", "no ip_address in the dictionary"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2'}];", "no name in the dictionary"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2' 'name': 'R'}];", "two strings side by side"),
+    ("Type:1;TID:7;DATA:[{'ip_address'; '127.0.0.2', 'name': 'R'}];", "no : after a key"),
+    ("Type:1;TID:7;DATA:[{'ip_address': , 'name': 'R'}];", "no string, number, True, False or None"),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': 2130706434, 'name': 'R'}];",
+        "the value of ip_address or name is not a",
+    ),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 5}];",
+        "the value of ip_address or name is not a",
+    ),
+    ("Type:1;TID:7;DATA:[{1: 2, 'ip_address': '127.0.0.2', 'name': 'R'}];", "a key is not a quoted string"),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'ip_address': '127.0.0.3', 'name': 'R'}];",
+        "was there before",
+    ),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': ['R']}];", "a bracket where a string or number"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R", "without its closing quote"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R\n'}];", "a line break within a string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': '\\xZZ'}];", "a bad escape"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': b'R'}];", "a string with a prefix"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R' 'S'}];", "two strings side by side"),
+    // Code.
+    ("Type:1;TID:7;DATA:__import__('os').system('touch MARK');", "DATA is not a list"),
+    ("Type:1;TID:7;DATA:[__import__('os').system('touch MARK')];", "a list item is not a dictionary"),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': __import__('os').system('touch MARK'), 'name': 'R'}];",
+        "code (nothing is ever",
+    ),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': open('MARK', 'w').name}];",
+        "code (nothing is ever",
+    ),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': f'{open(\"MARK\", \"w\")}'}];",
+        "a string with a prefix",
+    ),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R'} for _ in [open('MARK', 'w')]];",
+        "neither , nor ]",
+    ),
+    ("Type:1;TID:7;DATA:[@] + [@];", "something after the list"),
+    // Addresses.
+    ("Type:1;TID:7;DATA:[{'ip_address': '', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.256', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2 ', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '0177.0.0.2', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2/8', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '$(touch MARK)', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 'localhost', 'name': 'R'}];", "a host name, not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2:4650', 'name': 'R'}];", "the address has a port"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '[::1]:4650', 'name': 'R'}];", "the address has a port"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 'fe80::1%lo', 'name': 'R'}];", "the address has a zone"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '0.0.0.0', 'name': 'R'}];", "the address is the unspecified one"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '::', 'name': 'R'}];", "the address is the unspecified one"),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '::ffff:0.0.0.0', 'name': 'R'}];",
+        "the address is the unspecified one",
+    ),
+    ("Type:1;TID:7;DATA:[{'ip_address': '224.0.0.1', 'name': 'R'}];", "the address is a multicast one"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 'ff02::1', 'name': 'R'}];", "the address is a multicast one"),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '::ffff:224.0.0.1', 'name': 'R'}];",
+        "the address is a multicast one",
+    ),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '255.255.255.255', 'name': 'R'}];",
+        "the address is the broadcast one",
+    ),
+    (
+        "Type:1;TID:7;DATA:[@, {'ip_address': '0.0.0.0', 'name': 'second'}];",
+        "the address is the unspecified one",
+    ),
+    // What would move a cursor, ring a bell or turn a line round.
+    ("Type:1;TID:\u{1b}[2J;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:7;DATA:\u{1b}]0;owned\u{7}", "DATA is not a list"),
+    (
+        "Type:1;TID:7;DATA:[{'ip_address': '\r\u{9b}2J\u{202e}', 'name': 'R'}];",
+        "a line break within a string",
+    ),
+    ("Type:1;TID:7;DATA:[{'ip_address': '\u{1b}[31m\u{9b}2J', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '\u{202e}1.0.0.721', 'name': 'R'}];", "not an IP literal"),
+];
+
+/// One line, exit status 4, and not a datagram to anybody, even where the rest of the list is right.
+#[test]
+fn a_malformed_assignment_is_one_precise_and_safe_line_and_status_4() {
+    assert!(MALFORMED.len() >= 40);
+    let scratch = Scratch::new();
+    let (file, mark) = (scratch.file("payload", b"payload"), scratch.path("mark"));
+    for (text, wanted) in MALFORMED {
+        let datagram = text.replace('@', ENTRY).replace("MARK", mark.to_str().unwrap());
+        let servers = Servers::start(Script::new().receivers(1).raw_assignment(datagram));
+        let ran = run(&mut mdalp(&servers, &["-f", file.to_str().unwrap()]));
+        assert_eq!(ran.status, Some(4), "{text:?}: {:?}", ran.stderr);
+        let start = format!("orchestrator {}: malformed assignment: ", servers.orchestrator());
+        let why = ran.line().strip_prefix(&start).unwrap_or_else(|| panic!("{text:?}: {}", ran.line()));
+        assert!(why.contains(wanted), "{text:?}: {why}, not {wanted}");
+        assert!(why.contains(", at byte ") && why.ends_with("; tell whoever runs the orchestrator"), "{why}");
+        assert!(why.is_ascii() || why.contains('…'), "{text:?}: {why}");
+        assert!(ran.line().len() < 300 && !ran.line().contains('\u{202e}'), "{text:?}: {why}");
+        assert!(ran.stdout.is_empty() && !mark.exists(), "{text:?}");
+        assert_eq!(servers.finish().packets(), 0, "{text:?}");
+    }
+}
+
+/// The first Type 1 decides, so nobody can be made to wait by malformed ones.
+#[test]
+fn a_right_assignment_after_a_malformed_one_is_too_late() {
+    let servers = Servers::start(Script::new().receivers(1).before_assignment("Type:1;TID:7;DATA:[];"));
+    assert!(no_assignment(&servers, Duration::from_secs(3600)).contains("the list of receivers is empty"));
+}
+
+/// 64 KiB of every shape at once: the answer comes, and is short.
+#[test]
+fn the_largest_datagrams_are_read_in_no_time_and_quoted_in_part() {
+    let fill = |head: &str, body: &str| head.to_owned() + &body.repeat((65_507 - head.len()) / body.len());
+    for (datagram, wanted) in [
+        (fill("Type:1;TID:7;DATA:", "["), "a list item is not a dictionary"),
+        (fill("Type:1;TID:", "9"), "the TID is no plain decimal number"),
+        (fill("Type:1;TID:7;DATA:[{'", "\\x41"), "without its closing quote"),
+        (fill("Type:1;TID:7;DATA:[", "{'a':1,"), "a list item"),
+        (fill("Type:1;TID:7;DATA:[{", "'a': 1, "), "between a comma and the end"),
+        (fill("Type:1;TID:7;DATA:[", "{'ip_address': '127.0.0.2', 'name': 'R'}, "), "a list item"),
+    ] {
+        let servers = Servers::start(Script::new().receivers(1).raw_assignment(datagram));
+        let line = no_assignment(&servers, Duration::from_secs(3600));
+        assert!(line.contains("malformed assignment") && line.len() < 300, "{line}");
+        assert!(line.contains(wanted) || line.contains(", at byte "), "{line}");
+    }
+}
+
+#[test]
+fn control_characters_in_a_name_never_reach_the_terminal() {
+    let name = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{200b}\u{feff}\t%s\\";
+    let servers = Servers::start(Script::new().receiver(Receiver::named(name).closed()));
+    let scratch = Scratch::new();
+    let file = scratch.file("payload", b"payload");
+    let args = ["-f", file.to_str().unwrap(), "--latency", "1", "-t", "0.05", "-v", "-v"];
+    let ran = run(&mut mdalp(&servers, &args));
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    let shown = r"(\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{200b}\u{feff}\u{9}%s\\)";
+    assert!(
+        ran.stderr.lines().any(|line| line.starts_with("mdalp: transfer: ") && line.contains(shown)),
+        "{}",
+        ran.stderr
+    );
+    let unsafe_char = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}\u{feff}".contains(c);
+    assert!(!ran.stderr.chars().any(unsafe_char), "{:?}", ran.stderr);
+}
+
+/// A list of addresses that cannot be sent to, but are no malformed ones: they are lost, the rest gets it all.
+#[test]
+fn a_broadcast_address_of_a_network_is_a_lost_receiver() {
+    let script = Script::new().receivers(1).listed_text("127.255.255.255", "everybody");
+    let servers = Servers::start(script);
+    let bytes = payload(1000);
+    let outcome = send(&servers, impatient(&servers, 2), &bytes, Mode::Balance);
+    assert!(outcome.result.is_ok(), "{}", outcome.line());
+    assert_eq!(outcome.told.lost.len(), 1);
+    assert_eq!(outcome.told.lost[0].1.to_string(), "no route: Permission denied");
+    assert!(outcome.transaction.payload == bytes);
+    let alone = Servers::start(Script::new().listed_text("127.255.255.255", "everybody"));
+    let line = send(&alone, impatient(&alone, 1), &bytes, Mode::Balance).line();
+    assert!(
+        line.ends_with(
+            "(everybody), no route: Permission denied; check this host's network, and send it again"
+        ),
+        "{line}"
+    );
+}
+
+/// One thread serves all entries in turn: with two, a second packet would come before the ack of the first.
+#[test]
+fn an_address_that_is_listed_more_than_once_is_one_receiver() {
+    let again = |script: Script, entries: &[&str]| {
+        entries.iter().fold(script, |script, address| script.listed_text(address, "again"))
+    };
+    for (entries, shares) in [
+        (&["127.0.0.2"][..], [2000, 1000]),
+        (&["127.0.0.2", "127.0.0.2"], [2250, 750]),
+        (&["::ffff:127.0.0.2"], [2000, 1000]),
+        (&["::FFFF:7f00:3", "127.0.0.2", "::ffff:127.0.0.3"], [1200, 1800]),
+    ] {
+        let two = Script::new()
+            .receiver(Receiver::named("A").ack_delay(ms(2)))
+            .receiver(Receiver::named("B").ack_delay(ms(2)));
+        let servers = Servers::start(again(two, entries));
+        let bytes = payload(3000);
+        let outcome = send(&servers, calm(&servers, 2 + entries.len()), &bytes, Mode::Balance);
+        let report = outcome.result.unwrap();
+        assert_eq!((report.receivers.len(), report.acked_bytes()), (2, 3000), "{entries:?}");
+        let transaction = servers.finish();
+        assert_eq!(
+            (transaction.verdict, &transaction.remarks[..]),
+            (Verdict::Completed, &[][..]),
+            "{entries:?}"
+        );
+        assert!(transaction.payload == bytes, "{entries:?}");
+        assert_eq!(transaction.shares(), shares, "{entries:?}");
+        assert!(
+            transaction.parts.iter().all(|part| part.counts.sources == 1),
+            "{entries:?}: one socket each"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_listed_twice_is_lost_once_with_both_ranges() {
+    let servers = Servers::start(
+        Script::new()
+            .receiver(Receiver::named("A").dies_after_acks(12))
+            .receiver(Receiver::named("B"))
+            .listed_again("A"),
+    );
+    let bytes = payload(3000);
+    let outcome = send(&servers, impatient(&servers, 3), &bytes, Mode::Balance);
+    assert!(outcome.result.is_ok(), "{}", outcome.line());
+    assert_eq!(outcome.told.lost.iter().map(|(entry, _)| *entry).collect::<Vec<_>>(), [0]);
+    assert_eq!(outcome.told.moves, [(0, 1, 22, 8)]);
+    assert!(outcome.transaction.payload == bytes);
+    // B's last range comes after A's second one.
+    assert_eq!(outcome.transaction.faults(), [&Remark::RangesOutOfListOrder]);
+}
+
+/// Where there is no IPv6 at all, the error says so instead.
+#[test]
+fn ipv6_literals_work_for_orchestrator_and_receivers() {
+    let servers = match Servers::try_start(Script::new().ipv6().receivers(1)) {
+        Ok(servers) => servers,
+        Err(_) => {
+            let client = Client::new("[::1]:9".parse().unwrap());
+            let error = client.send(&Payload::from_bytes("x").unwrap(), Mode::Balance).unwrap_err();
+            assert!(matches!(error, Error::Orchestrator { .. }), "{error}");
+            return;
+        }
+    };
+    let bytes = payload(1000);
+    let outcome = send(&servers, calm(&servers, 1), &bytes, Mode::Balance);
+    assert_eq!(outcome.result.unwrap().acked_bytes(), 1000);
+    assert!(outcome.transaction.payload == bytes && outcome.transaction.remarks.is_empty());
+    // The orchestrator on IPv6, receivers of both kinds: the same port is not free on both for sure, so one is closed.
+    let mixed = Servers::start(Script::new().ipv6().receivers(1).listed_text("127.0.0.2", "IPv4"));
+    let outcome = send(&mixed, impatient(&mixed, 2), &bytes, Mode::Balance);
+    assert!(outcome.result.is_ok(), "{}", outcome.line());
+    let scratch = Scratch::new();
+    let file = scratch.file("payload", &bytes);
+    let servers = Servers::start(Script::new().ipv6().receivers(1));
+    let ran = run(&mut mdalp(&servers, &["-f", file.to_str().unwrap(), "--latency", "1"]));
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(servers.finish().payload == bytes);
+}
