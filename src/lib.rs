@@ -100,3 +100,8 @@ pub use event::{Event, Observer};
 pub use options::{Mode, Options, Trace};
 pub use payload::Payload;
 pub use report::Report;
+
+/// The README's example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,0 +1,370 @@
+//! The manual, `--help`, the parser, the exit statuses, the README and the change log say the same.
+
+use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
+use crate::support::{self, Scratch, payload};
+use mdalp::cli::{self, Command, HELP};
+use mdalp::{ExitStatus, Options};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+const MAN: &str = include_str!("../man/mdalp.1");
+const PARSER: &str = include_str!("../src/cli/mod.rs");
+const README: &str = include_str!("../README.md");
+const DEMO: &str = include_str!("demo.sh");
+const CHANGELOG: &str = include_str!("../CHANGELOG.md");
+
+#[test]
+fn help_and_the_manual_describe_the_same_options() {
+    let names = |options: &Described| -> BTreeMap<String, (Option<char>, bool)> {
+        options.iter().map(|(long, o)| (long.clone(), (o.short, o.takes_value))).collect()
+    };
+    assert_eq!(names(&in_help()), names(&in_man()));
+    assert!(in_help().len() > 20, "the help text is not understood");
+}
+
+#[test]
+fn the_synopsis_names_every_option_once() {
+    let synopsis = man_section("SYNOPSIS");
+    let words: Vec<&str> = synopsis.split_whitespace().map(|word| word.trim_start_matches('.')).collect();
+    let mut shown = BTreeSet::new();
+    for (i, _) in words.iter().enumerate().filter(|(_, word)| **word == "Fl") {
+        match words[i + 1].strip_prefix('-') {
+            Some(long) => assert!(shown.insert(long.to_owned()), "--{long} twice"),
+            None => words[i + 1].chars().for_each(|c| assert!(shown.insert(c.to_string()), "-{c} twice")),
+        }
+    }
+    assert!(shown.insert("V".to_owned()) && synopsis.contains(".Fl h | V"));
+    let options = in_man();
+    let expected: BTreeSet<String> =
+        options.iter().map(|(long, o)| o.short.map_or(long.clone(), |c| c.to_string())).collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn the_parser_knows_every_option_of_the_help_text_and_no_others() {
+    let options = in_help();
+    for (long, option) in &options {
+        let spellings = [Some(format!("--{long}")), option.short.map(|c| format!("-{c}"))];
+        for spelling in spellings.into_iter().flatten() {
+            let mut line = vec![spelling.clone()];
+            line.extend(option.takes_value.then(|| sample(long).to_owned()));
+            assert_eq!(refusal(&line), None, "{spelling}");
+        }
+    }
+    let longs: BTreeSet<&str> =
+        PARSER.split("Long(\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
+    assert_eq!(longs, options.keys().map(String::as_str).collect());
+    let shorts: BTreeSet<char> = options.values().filter_map(|o| o.short).collect();
+    for c in ('!'..='~').filter(|c| *c != '-' && !shorts.contains(c)) {
+        assert_eq!(refusal(&[format!("-{c}")]), Some(format!("-{c}: unknown option").replace('\\', "\\\\")));
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_library() {
+    let defaults = Options::default();
+    let seconds = |time: Duration| time.as_secs_f64().to_string();
+    let long_after = Duration::from_secs(1_000_000);
+    assert_eq!((defaults.bind, defaults.deadline, defaults.intent_resend), (None, None, None));
+    assert_eq!(defaults.latencies, None);
+    let expected = [
+        ("mode", "1".to_owned()),
+        ("server", "1".to_owned()),
+        ("bind", "the system's choice".to_owned()),
+        ("receiver-port", defaults.receiver_port.to_string()),
+        ("timeout", seconds(defaults.first_timeout)),
+        ("give-up", seconds(defaults.give_up)),
+        ("deadline", "none".to_owned()),
+        ("intent-timeout", seconds(defaults.intent_timeout)),
+        ("intent-resend", "never".to_owned()),
+        ("latency", "measured".to_owned()),
+        ("progress", "auto".to_owned()),
+    ];
+    assert!(defaults.intent_timeout < long_after);
+    let (help, man) = (in_help(), in_man());
+    for (long, default) in &expected {
+        let in_help = between(&help[*long].text, "[", "]");
+        assert_eq!(in_help.as_deref(), Some(default.as_str()), "--help: {long}");
+        let in_man = between(&man[*long].text, "Default: ", ". ");
+        assert_eq!(in_man.as_deref(), Some(default.as_str()), "manual: {long}");
+    }
+    let with_default: Vec<&str> = expected.iter().map(|(long, _)| *long).collect();
+    for (long, option) in help.iter().filter(|(long, _)| !with_default.contains(&long.as_str())) {
+        assert!(!option.text.contains('['), "--help gives --{long} a default that nothing checks");
+        assert!(
+            !man[long].text.contains("Default"),
+            "the manual gives --{long} a default that nothing checks"
+        );
+        assert_eq!(option.text.contains("required"), man[long].text.contains("Required"), "{long}");
+    }
+}
+
+#[test]
+fn ranges_are_those_of_the_parser() {
+    let mut ranges = 0;
+    for (long, option) in in_man() {
+        let Some(range) = between(&option.text, "Range ", ". ") else { continue };
+        let (least, most) = range.split_once(" to ").expect(&range);
+        let at = |value: &str| refusal(&[format!("--{long}={value}")]);
+        assert_eq!(at(least), None, "--{long}: {least}");
+        assert_eq!(at(most), None, "--{long}: {most}");
+        assert!(at(&just_below(least)).is_some(), "--{long}: below {least}");
+        assert!(at(&(most.parse::<u64>().unwrap() + 1).to_string()).is_some(), "--{long}: above {most}");
+        ranges += 1;
+    }
+    let sized = [
+        "port",
+        "receiver-port",
+        "timeout",
+        "give-up",
+        "deadline",
+        "intent-timeout",
+        "intent-resend",
+        "latency",
+    ];
+    assert_eq!(ranges, sized.len(), "an option with a size has no range in the manual");
+}
+
+#[test]
+fn exit_statuses_are_the_same_everywhere() {
+    let all = [
+        ExitStatus::Success,
+        ExitStatus::Incomplete,
+        ExitStatus::Usage,
+        ExitStatus::Payload,
+        ExitStatus::Orchestrator,
+        ExitStatus::Deadline,
+        ExitStatus::Output,
+    ];
+    // Does not compile when a status is added: then it belongs into the list above, too.
+    let _ = |status: ExitStatus| match status {
+        ExitStatus::Success | ExitStatus::Incomplete | ExitStatus::Usage | ExitStatus::Payload => {}
+        ExitStatus::Orchestrator | ExitStatus::Deadline | ExitStatus::Output => {}
+    };
+    let expected: Vec<String> = all.iter().map(|status| (*status as u8).to_string()).collect();
+    let numbers = |text: &str, mark: &str| -> Vec<String> {
+        let after = |line: &str| {
+            line.strip_prefix(mark).and_then(|rest| rest.split_whitespace().next().map(str::to_owned))
+        };
+        text.lines().filter_map(after).filter(|word| word.bytes().all(|b| b.is_ascii_digit())).collect()
+    };
+    assert_eq!(numbers(HELP.split("Exit status:\n").nth(1).unwrap(), "  "), expected, "--help");
+    assert_eq!(numbers(&man_section("EXIT STATUS"), ".It "), expected, "manual");
+    assert_eq!(numbers(README.split("## Exit status").nth(1).unwrap(), "| "), expected, "README");
+}
+
+#[test]
+fn every_example_is_a_command_line_that_the_parser_takes() {
+    let manual = commands(&man_section("EXAMPLES").replace("\\-", "-").replace("\\e\n", "\\\n"));
+    assert!(manual.len() >= 6, "{manual:?}");
+    let help = commands(&HELP.replace("  mdalp", "$ mdalp"));
+    assert_eq!(help.len(), 1, "{help:?}");
+    let readme = commands(README);
+    assert!(!readme.is_empty());
+    for words in manual.into_iter().chain(help).chain(readme) {
+        assert!(matches!(cli::parse(words.clone()), Ok(Command::Send(_))), "{words:?}");
+    }
+}
+
+#[test]
+fn the_demo_in_the_readme_looks_like_a_real_run() {
+    let demo = between(README, "<!-- DEMO:", "<!-- /DEMO -->").expect("no demo");
+    let run = between(&demo, "\n$ mdalp ", "\n\n").unwrap();
+    let (options, shown) = run.split_once('\n').unwrap();
+    let servers = Servers::start(
+        Script::new()
+            .receiver(Receiver::named("5th Receiver").ack_delay(ms(6)))
+            .receiver(Receiver::named("4th Receiver").ack_delay(ms(3)).lose(50, 1))
+            .receiver(Receiver::named("2nd Receiver").ack_delay(ms(2))),
+    );
+    let scratch = Scratch::new();
+    let file = scratch.file("mdalp", &payload(20_000));
+    let (port, receiver_port) = (servers.orchestrator().port(), servers.receiver_port());
+    let mut words: Vec<String> = options.split(' ').map(ToOwned::to_owned).collect();
+    for (option, value) in [
+        ("-p", port.to_string()),
+        ("--receiver-port", receiver_port.to_string()),
+        ("-f", file.to_str().unwrap().to_owned()),
+    ] {
+        let at = words.iter().position(|word| word == option).expect(option);
+        words[at + 1] = value;
+    }
+    let ran = support::run(std::process::Command::new(env!("CARGO_BIN_EXE_mdalp")).args(words));
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert_eq!(shapes(shown), shapes(&ran.stderr));
+
+    // The rest is what the demo says and what its servers judge.
+    let verdicts = [Verdict::Completed.to_string(), Verdict::Violation.to_string()];
+    assert!(verdicts.iter().all(|verdict| demo.contains(verdict)));
+    for heading in ["The orchestrator's verdicts", "The received bytes against the file"] {
+        assert!(demo.contains(&format!("\n{heading}\n")) && DEMO.contains(&format!("\"{heading}\"")));
+    }
+}
+
+#[test]
+fn what_the_manual_diagnoses_is_what_the_program_says() {
+    let source = source_text();
+    let section = man_section("DIAGNOSTICS");
+    let entries: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix(".It ")).collect();
+    assert!(entries.len() >= 10, "{entries:?}");
+    for entry in entries {
+        assert!(source.contains(entry.trim_matches('"')), "nothing says {entry}");
+    }
+}
+
+#[test]
+fn the_change_log_begins_with_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(cli::version(), format!("mdalp {version}"));
+    let latest = CHANGELOG
+        .lines()
+        .filter_map(|line| line.strip_prefix("## ["))
+        .find(|l| !l.starts_with("Unreleased]"));
+    assert!(latest.is_some_and(|line| line.starts_with(&format!("{version}]"))), "{latest:?}");
+}
+
+/// What a text says about the options, by long name: every option has one.
+type Described = BTreeMap<String, Entry>;
+
+#[derive(Debug)]
+struct Entry {
+    short: Option<char>,
+    takes_value: bool,
+    /// All of its description in one line, ending with a blank.
+    text: String,
+}
+
+/// The options of `--help`: `  -x, --long VALUE  text` or `      --long`, and the lines below that are indented more.
+fn in_help() -> Described {
+    let mut options = Described::new();
+    let mut current: Option<String> = None;
+    for line in HELP.lines() {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        if text.starts_with('-') && (indent == 2 || indent == 6) {
+            let (head, text) = text.split_once("  ").unwrap_or((text, ""));
+            let (short, head) = match head.split_once(", ") {
+                Some((short, long)) => (short.chars().nth(1), long),
+                None => (None, head),
+            };
+            let name: String = head.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            let takes_value = head.len() > name.len();
+            let long = name.strip_prefix("--").expect(line).to_owned();
+            let option = Entry { short, takes_value, text: format!("{} ", text.trim()) };
+            assert!(options.insert(long.clone(), option).is_none(), "--{long} twice");
+            current = Some(long);
+        } else if indent > 6 {
+            options.get_mut(current.as_ref().expect(line)).unwrap().text += &format!("{text} ");
+        } else {
+            current = None;
+        }
+    }
+    options
+}
+
+/// The options of the manual: `.It Fl x Ar value , Fl -long Ar value` and the lines up to the next macro that ends it.
+fn in_man() -> Described {
+    let mut options = Described::new();
+    let mut current: Option<String> = None;
+    for line in man_section("OPTIONS").lines() {
+        if let Some(head) = line.strip_prefix(".It ") {
+            let words: Vec<&str> = head.split_whitespace().collect();
+            let flags: Vec<&str> = words.windows(2).filter(|w| w[0] == "Fl").map(|w| w[1]).collect();
+            let (short, long) = match flags[..] {
+                [long] => (None, long),
+                [short, long] => (short.chars().next(), long),
+                _ => panic!("{line}"),
+            };
+            let long = long.strip_prefix('-').expect(line).to_owned();
+            let option = Entry { short, takes_value: words.contains(&"Ar"), text: String::new() };
+            assert!(options.insert(long.clone(), option).is_none(), "--{long} twice");
+            current = Some(long);
+        } else if line.starts_with(".El") || line.starts_with(".Ss") {
+            current = None;
+        } else if let Some(long) = &current {
+            options.get_mut(long).unwrap().text += &format!("{line} ");
+        }
+    }
+    options
+}
+
+/// The kinds of lines in `text`: without numbers, without the width of columns, each once. How often one comes (a busy
+/// machine resends) and in which order does not count.
+fn shapes(text: &str) -> BTreeSet<String> {
+    let shape = |line: &str| {
+        let words = line.split(|c: char| c.is_ascii_digit() || ".-[] ".contains(c));
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(shape).collect()
+}
+
+/// All that the program is made of, a line that a string continues joined to the one before.
+fn source_text() -> String {
+    let mut text = String::new();
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(directory) = directories.pop() {
+        for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                directories.push(path);
+            } else if let Some(code) = fs::read_to_string(&path).ok().filter(|_| !path.ends_with("tests.rs"))
+            {
+                text += code.split("\n#[cfg(test)]\n").next().unwrap();
+            }
+        }
+    }
+    let mut pieces = text.split("\\\n");
+    let first = pieces.next().unwrap().to_owned();
+    pieces.fold(first, |joined, piece| joined + piece.trim_start())
+}
+
+fn man_section(name: &str) -> String {
+    let start = format!(".Sh {name}\n");
+    MAN.split(&start).nth(1).expect(name).split("\n.Sh ").next().unwrap().to_owned() + "\n"
+}
+
+fn between(text: &str, before: &str, after: &str) -> Option<String> {
+    Some(text.split_once(before)?.1.split_once(after)?.0.to_owned())
+}
+
+/// A value that the option takes.
+fn sample(long: &str) -> &'static str {
+    match long {
+        "addr" | "bind" => "192.0.2.1",
+        "progress" => "never",
+        _ => "2",
+    }
+}
+
+/// What the parser has against `line` besides a required option that is missing.
+fn refusal(line: &[String]) -> Option<String> {
+    let error = cli::parse(line.iter().map(OsString::from)).err()?.to_string();
+    (!error.starts_with("required option missing")).then_some(error)
+}
+
+/// The next value below the decimal or whole number `least` that should be refused.
+fn just_below(least: &str) -> String {
+    match least.split_once('.') {
+        Some(_) => {
+            let (head, last) = least.split_at(least.len() - 1);
+            format!("{head}{}9", last.parse::<u8>().unwrap() - 1)
+        }
+        None => (least.parse::<i64>().unwrap() - 1).to_string(),
+    }
+}
+
+/// The arguments of each `mdalp` in the shell lines of `text`, which begin with `$ ` and may be continued.
+fn commands(text: &str) -> Vec<Vec<OsString>> {
+    let joined = text.replace("\\\n", " ");
+    let lines = joined.lines().filter_map(|line| line.trim_start().strip_prefix("$ "));
+    let arguments = |line: &str| {
+        let words = line.split_whitespace().skip_while(|word| *word != "mdalp").skip(1);
+        words
+            .take_while(|word| !["|", "||", ">", "&&"].contains(word))
+            .map(OsString::from)
+            .collect::<Vec<_>>()
+    };
+    lines.map(arguments).filter(|words| !words.is_empty()).collect()
+}

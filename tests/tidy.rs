@@ -1,0 +1,217 @@
+//! The repository's own rules.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// So that it can be run in virtual time against a simulated network. This goes for its unit tests, too.
+#[test]
+fn the_protocol_knows_no_socket_clock_thread_file_or_print() {
+    let files = sources("src/protocol");
+    assert!(files.len() >= 3, "{files:?}");
+    let banned = [
+        "std::thread",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "Instant::now",
+        "SystemTime",
+        ".elapsed()",
+        "print!",
+        "println!",
+        "UdpSocket",
+        "TcpStream",
+        "crossbeam",
+        "ping_rs",
+    ];
+    for file in files {
+        let code = without_comments(&fs::read_to_string(&file).unwrap());
+        for word in banned {
+            assert!(!code.contains(word), "{} names {word}", file.display());
+        }
+        for import in code.split("std::net").skip(1) {
+            let named = import.trim_start_matches("::").trim_start_matches('{');
+            let named = named.split([';', '}', '(', ')', '<', '>', '=', '\n']).next().unwrap();
+            let addresses = named.split(',').all(|name| {
+                let name = name.trim().split("::").next().unwrap();
+                ["", "IpAddr", "Ipv4Addr", "Ipv6Addr"].contains(&name)
+            });
+            assert!(addresses && !named.is_empty(), "{} names std::net{import:.40}", file.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_latency_module_names_ping_rs() {
+    only_in(&["src/latency.rs", "src/latency/"], &["ping_rs"]);
+}
+
+/// But for the latencies' own, between threads that end with the measuring (`latency::ask_all` says why).
+#[test]
+fn only_the_client_makes_channels_and_the_receivers_threads() {
+    let places = ["src/client/transfer.rs", "src/latency.rs"];
+    only_in(&places, &["bounded(", "bounded::<", "crossbeam_channel::never"]);
+    only_in(&places, &["thread::spawn", "thread::Builder", "thread::scope", "spawn_scoped", "spawn("]);
+}
+
+/// `println!` and its like panic when the output is closed.
+#[test]
+fn nothing_prints_by_a_macro_that_panics() {
+    only_in(&[], &["println!", "eprint!", " print!(", "dbg!"]);
+}
+
+/// Parsing addresses as `ToSocketAddrs` would link the resolver.
+#[test]
+fn no_resolver_is_asked() {
+    only_in(&[], &["ToSocketAddrs", "to_socket_addrs", "bind(\"", "connect(\""]);
+}
+
+#[test]
+fn there_are_three_dependencies_and_none_for_tests() {
+    // In a package from the registry, Cargo.toml is one that cargo has rewritten.
+    let packaged = root().join("Cargo.toml.orig").exists();
+    let manifest = read(if packaged { "Cargo.toml.orig" } else { "Cargo.toml" });
+    let table = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let names: Vec<&str> = table
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" ="))
+        .map(|(n, _)| n)
+        .collect();
+    assert_eq!(names, ["crossbeam-channel", "lexopt", "ping-rs"]);
+    assert_eq!(manifest.matches("dependencies").count(), 1, "another table of dependencies");
+}
+
+/// Cargo is told not to look for tests, so one that nobody names would never run.
+#[test]
+fn every_file_of_tests_is_run() {
+    let main = read("tests/main.rs");
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_some_and(|e| e == "rs") && name != "main" {
+            let named = read("Cargo.toml").contains(&format!("path = \"tests/{name}.rs\""));
+            assert!(
+                named || main.contains(&format!("mod {name};")),
+                "tests/{name}.rs is no module of tests/main.rs"
+            );
+        }
+    }
+}
+
+/// The fault table and the README say which test holds what.
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let files: Vec<(String, String)> = ["src", "tests"]
+        .iter()
+        .flat_map(|place| rust_files(&root().join(place)))
+        .map(|file| (file.to_str().unwrap().to_owned(), fs::read_to_string(file).unwrap()))
+        .collect();
+    for (document, at_least) in [("tests/FAULTS.md", 60), ("README.md", 15)] {
+        let text = read(document);
+        // In a code span: `module::a_sentence_in_snake_case`.
+        let spans = text.split('`').skip(1).step_by(2);
+        let names: Vec<_> = spans
+            .filter(|span| span.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+            .filter_map(|span| span.rsplit_once("::"))
+            .filter(|(_, test)| test.contains('_'))
+            .collect();
+        assert!(names.len() >= at_least, "{document} names {}", names.len());
+        for (module, test) in names {
+            let file = module.split("::").next().unwrap();
+            let is_there =
+                files.iter().filter(|(path, _)| path.contains(&format!("/{file}"))).any(|(_, code)| {
+                    ["", "    "]
+                        .iter()
+                        .any(|indent| code.contains(&format!("#[test]\n{indent}fn {test}() {{")))
+                });
+            assert!(is_there, "{document} names {module}::{test}, which is no test");
+        }
+    }
+}
+
+/// The manual names modules only.
+#[test]
+fn every_module_of_tests_that_the_manual_names_exists() {
+    let manual = read("man/mdalp.1");
+    let named =
+        manual.split("Tests hold each of them:\n").nth(1).unwrap().split("In the source").next().unwrap();
+    let modules: Vec<_> = named.lines().filter_map(|line| line.strip_prefix(".Ql ")).collect();
+    assert!(modules.len() >= 5, "{modules:?}");
+    for module in modules {
+        assert!(
+            read("tests/main.rs").contains(&format!("\nmod {module};")),
+            "{module} is no module of tests"
+        );
+    }
+}
+
+/// `words` are in no source file but those whose path begins with one of `places`.
+fn only_in(places: &[&str], words: &[&str]) {
+    let files = sources("src");
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if places.iter().any(|place| name.starts_with(place)) {
+            continue;
+        }
+        let code = code(&file);
+        for word in words {
+            assert!(!code.contains(word), "{name} has {word:?}");
+        }
+    }
+}
+
+/// What of a source file is compiled into the program: no comments, no unit tests, which stand at its end.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    without_comments(text.split("\n#[cfg(test)]\nmod ").next().unwrap())
+}
+
+fn without_comments(code: &str) -> String {
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| line.to_owned() + "\n")
+        .collect()
+}
+
+/// All source files below `directory` but those that are unit tests as a whole.
+fn sources(directory: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut directories = vec![root().join(directory)];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap();
+            if stem == "tests" || stem == "testing" {
+                continue;
+            }
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
