@@ -6,9 +6,8 @@ use crate::error::{PayloadError, Plain};
 use crate::event::{Event, LaneProgress, MoveReason, Observer};
 use crate::options::{Mode, Options, Trace};
 use crate::payload::Payload;
-use crate::protocol::first_timeout::AckToPing;
 use crate::protocol::lane::Lane;
-use crate::protocol::rto::Timing;
+use crate::protocol::rto::RtoConfig;
 use crate::protocol::stop_and_wait::StopAndWait;
 use crate::protocol::workload::{Move, Policy, Worker, Workload};
 use crate::protocol::{Seq, SeqRange, TRANSACTION_LIFETIME, Tid};
@@ -51,7 +50,6 @@ pub(super) struct Transfer<'a> {
     roster: Roster<'a>,
     workload: Workload,
     losses: Vec<Option<Loss>>,
-    known: Arc<AckToPing>,
     stop: Arc<AtomicBool>,
     /// One a worker, once it has got work.
     threads: Vec<Option<Thread>>,
@@ -94,7 +92,6 @@ impl<'a> Transfer<'a> {
             losses: vec![None; workers.len()],
             threads: workers.iter().map(|_| None).collect(),
             workload: Workload::new(workers, policy),
-            known: Arc::default(),
             stop: Arc::default(),
             signals,
             to_signal,
@@ -227,21 +224,21 @@ impl<'a> Transfer<'a> {
             return Err(std::io::Error::other("no such receiver"));
         };
         let lane = part.lane();
-        let timing = Timing {
+        let config = RtoConfig {
             first_timeout: self.options.first_timeout,
             fixed: self.options.fixed_timeout,
             give_up: self.options.give_up,
         };
         let measured =
             member.latency.filter(|l| !matches!(l.source, LatencySource::Silent | LatencySource::Equal));
-        let first = measured.map(|latency| (latency.rtt, Arc::clone(&self.known)));
+        let ping = measured.map(|latency| latency.rtt);
         let (work, work_to_do) = channel::bounded(1);
         let sender = Sender {
             worker,
             tid: self.tid,
             target: SocketAddr::new(member.receiver.address, self.options.receiver_port),
             bind: self.options.bind,
-            machine: StopAndWait::new(self.tid, timing, Arc::clone(lane), first, self.deadline()),
+            machine: StopAndWait::new(self.tid, config, Arc::clone(lane), ping, self.deadline()),
             payload: self.payload.clone(),
             trace: self.options.trace,
             work: work_to_do,

@@ -6,7 +6,6 @@
 //! the client, and change when it does, whatever the version says.
 
 pub mod assignment;
-pub mod first_timeout;
 pub mod ids;
 pub mod lane;
 pub mod message;

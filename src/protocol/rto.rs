@@ -1,54 +1,70 @@
-//! The retransmission time-out of one receiver: RFC 6298, with the changes that stop-and-wait needs when one packet in
-//! ten is lost.
+//! The retransmission timeout (RTO) of one receiver: RFC 6298, with the changes that stop-and-wait needs when one packet
+//! in ten is lost.
 //!
 //! What differs, and why:
-//! - The variance term is at least SRTT/4 and not the clock granularity: acks jitter little (PROTOCOL.md), so the pure
-//!   formula would converge to the round trip itself and resend needlessly at the first hiccup.
-//! - The least time-out is 10 ms and not 1 s (RFC 6298, 2.4), since losses are common and a resend costs one packet.
-//! - Doubling (5.5) belongs to one SEQ. At 9 % loss a back-off kept until the next clean sample (5.7) costs more than
-//!   all losses together. It outlasts its SEQ only where it has proved right: before the first sample, or when a
-//!   second ack shows that a retransmission was needless.
+//! - The first timeout comes from the ping, not from a constant: RFC 8961, section 4 (1), asks for a second only "in the
+//!   absence of any knowledge about the latency". An ack takes 5 pings from a far receiver and up to 18 from a near one
+//!   (mdalp(7)), so ten of them and 100 ms are conservative.
+//! - The variance term is at least SRTT/4 and not the clock granularity: acks jitter little, so the pure formula would
+//!   converge to the round trip itself and retransmit spuriously at the first hiccup.
+//! - RTTVAR starts at R/4 and falls slowly, by an eighth: one quiet stretch does not make the next hiccup a timeout.
+//! - The minimum is 10 ms and not 1 s (RFC 6298, 2.4), since losses are common and a retransmission costs one packet.
+//! - Back-off is by half (section 5.5 doubles) and belongs to one SEQ: at 9 % loss a back-off kept until the next sample
+//!   (5.7) costs more than all losses together. It is kept only before the first sample.
+//! - A second ack of a retransmitted SEQ shows that its first transmission had arrived, so that round trip is a sample.
 
 use std::time::Duration;
 
-/// The shortest time-out once a round trip has been measured.
-pub const MIN_RTO: Duration = Duration::from_nanos(MIN_RTO_NANOS);
-const MIN_RTO_NANOS: u64 = 10_000_000;
+/// The shortest timeout once a round trip has been measured.
+pub const MIN_RTO: Duration = Duration::from_millis(10);
 
-/// The settings behind every time-out.
+/// The protocol's own timeout, which the reference client uses for every packet.
+pub const PROTOCOL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The first timeout where nothing is known of the latency (RFC 8961, section 4 (1)).
+const UNKNOWN_LATENCY: Duration = Duration::from_secs(1);
+
+/// What an ack may take that has nothing to do with the distance.
+const PROCESSING: Duration = Duration::from_millis(100);
+
+/// A back-off ends here, or at the RTO if that is longer: losses in a row must cost seconds and not minutes.
+const MAX_BACKOFF: Duration = PROTOCOL_TIMEOUT;
+
+/// The same before the first sample.
+const MAX_BACKOFF_UNMEASURED: Duration = Duration::from_secs(2);
+
+/// The settings behind every timeout.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// The time-out before anything is known: 3 s in the protocol.
+pub struct RtoConfig {
+    /// Upper bound on the first timeout: 3 s by default.
     pub first_timeout: Duration,
-    /// Whether every time-out is the first one, like the reference client's.
+    /// Whether every timeout is `first_timeout`, like the reference client's.
     pub fixed: bool,
-    /// After this long without an ack for one SEQ its receiver is lost.
+    /// After this long without an ack for one SEQ its receiver is lost. At most some decades.
     pub give_up: Duration,
 }
 
-impl Timing {
-    /// The longest time-out of all: a quarter of the give-up time, so that a SEQ is sent at least four times.
-    pub fn longest(&self) -> Duration {
-        self.give_up / 4
-    }
-
-    /// The first time-out that is in force: no longer than the longest.
-    pub fn first(&self) -> Duration {
-        self.first_timeout.min(self.longest())
+impl RtoConfig {
+    /// The timeout before the first sample: min(10·ping + 100 ms, max(`first_timeout`, 2·ping + 100 ms)), or 1 s without a
+    /// ping. A `first_timeout` below the protocol's 3 s is the user's own wish: no ping lifts it. At most a quarter of
+    /// the give-up time, so that the first packet is sent again before its receiver is lost.
+    fn initial_rto(&self, ping: Option<Duration>) -> Duration {
+        let pings = |n| ping.map(|ping| ping.saturating_mul(n).saturating_add(PROCESSING));
+        let lifted = pings(2).filter(|_| self.first_timeout >= PROTOCOL_TIMEOUT).unwrap_or_default();
+        let estimate = if self.fixed { self.first_timeout } else { pings(10).unwrap_or(UNKNOWN_LATENCY) };
+        estimate.min(self.first_timeout.max(lifted)).min(self.give_up / 4)
     }
 }
 
-/// What is known of one receiver's ack round trip, and the time-outs that follow.
+/// What is known of one receiver's ack round trip, and the timeouts that follow.
 #[derive(Clone, Debug)]
 pub struct Rto {
-    timing: Timing,
-    /// The longest time-out of all, in nanoseconds.
-    longest: u64,
+    config: RtoConfig,
+    /// The timeout before the first sample; with a fixed timeout the only one.
+    initial: Duration,
     estimate: Option<Estimate>,
-    /// The least time-out of the next SEQs: a back-off that has proved right, until the next clean sample.
-    lasting: Duration,
-    /// A retransmission was proved needless, so the usual cap of the back-off is too low.
-    proved_needless: bool,
+    /// The minimum timeout of the next SEQs while there is no sample: the round trip may be longer than any timeout so far.
+    kept_backoff: Duration,
 }
 
 /// SRTT and RTTVAR in nanoseconds (RFC 6298, section 2).
@@ -59,80 +75,67 @@ struct Estimate {
 }
 
 impl Rto {
-    /// Nothing is known yet.
-    pub fn new(timing: Timing) -> Self {
-        let longest = nanos(timing.longest());
-        Self { timing, longest, estimate: None, lasting: Duration::ZERO, proved_needless: false }
+    /// Nothing is known yet but the ping, if that was measured or given.
+    pub fn new(config: RtoConfig, ping: Option<Duration>) -> Self {
+        Self { config, initial: config.initial_rto(ping), estimate: None, kept_backoff: Duration::ZERO }
     }
 
-    /// The smoothed round trip (SRTT); `None` before the first clean sample.
+    /// The smoothed round trip (SRTT); `None` before the first sample.
     pub fn srtt(&self) -> Option<Duration> {
         self.estimate.map(|e| Duration::from_nanos(e.srtt))
     }
 
-    /// The time-out for the first transmission of a SEQ.
-    pub fn initial(&self) -> Duration {
-        if self.timing.fixed { self.timing.first() } else { self.base().max(self.lasting) }
-    }
-
-    /// The time-out for the next transmission of a SEQ whose last one had `current`: twice as long, up to a cap.
-    pub fn backed_off(&self, current: Duration) -> Duration {
-        if self.timing.fixed {
-            self.timing.first()
-        } else {
-            current.saturating_mul(2).min(self.cap()).max(current)
+    /// The timeout for the first transmission of a SEQ: RTO = SRTT + max(4·RTTVAR, SRTT/4), between 10 ms and the give-up
+    /// time.
+    pub fn timeout(&self) -> Duration {
+        match self.estimate {
+            Some(Estimate { srtt, rttvar }) if !self.config.fixed => {
+                let rto = srtt.saturating_add(rttvar.saturating_mul(4).max(srtt / 4));
+                Duration::from_nanos(rto).max(MIN_RTO).min(self.config.give_up)
+            }
+            _ => self.initial.max(self.kept_backoff),
         }
     }
 
-    /// Takes the round trip of a SEQ that was sent once (Karn's algorithm: RFC 6298, section 3). It ends any lasting
-    /// back-off.
-    pub fn clean_sample(&mut self, rtt: Duration) {
+    /// The timeout for the next transmission of a SEQ whose last one had `current`: half as long again, up to a cap, and
+    /// never less than `current`.
+    pub fn backed_off(&self, current: Duration) -> Duration {
+        let cap = match self.estimate {
+            _ if self.config.fixed => current,
+            None => MAX_BACKOFF_UNMEASURED,
+            Some(_) => MAX_BACKOFF.max(self.timeout()),
+        };
+        (current + current / 2).min(cap).max(current)
+    }
+
+    /// Takes the round trip of a SEQ that was sent once (Karn's algorithm: RFC 6298, section 3), or whose second ack has
+    /// shown that the first ack was for its first transmission.
+    pub fn on_sample(&mut self, rtt: Duration) {
         let rtt = nanos(rtt);
         self.estimate = Some(match self.estimate {
-            None => Estimate { srtt: rtt, rttvar: rtt / 2 },
-            Some(Estimate { srtt, rttvar }) => Estimate {
-                rttvar: rttvar - rttvar / 4 + srtt.abs_diff(rtt) / 4,
-                srtt: srtt - srtt / 8 + rtt / 8,
-            },
+            None => Estimate { srtt: rtt, rttvar: rtt / 4 },
+            Some(Estimate { srtt, rttvar }) => {
+                let deviation = srtt.abs_diff(rtt);
+                let rttvar = match deviation.checked_sub(rttvar) {
+                    Some(more) => rttvar + more / 4,
+                    None => rttvar - (rttvar - deviation) / 8,
+                };
+                Estimate { rttvar, srtt: srtt - srtt / 8 + rtt / 8 }
+            }
         });
-        self.lasting = Duration::ZERO;
-        self.proved_needless = false;
     }
 
-    /// A SEQ was acknowledged after a retransmission, with `current` in force: no sample, since the ack may belong to
-    /// any of its transmissions. Before the first sample the back-off lasts, since the round trip may be that long.
-    pub fn ambiguous_ack(&mut self, current: Duration) {
-        if self.estimate.is_none() {
-            self.lasting = self.lasting.max(current);
+    /// A SEQ was acknowledged after a retransmission: no sample, since the ack may belong to any of its transmissions.
+    /// Before the first sample the next SEQ gets a quarter more time, up to a quarter of the give-up time.
+    pub fn on_ambiguous_ack(&mut self) {
+        if self.estimate.is_none() && !self.config.fixed {
+            let first = self.timeout();
+            self.kept_backoff = (first + first / 4).min(self.config.give_up / 4);
         }
-    }
-
-    /// A second ack came for a SEQ that was acknowledged with `current` in force: its retransmission was needless, so
-    /// the time-out is too short, and the back-off lasts.
-    pub fn needless_retransmission(&mut self, current: Duration) {
-        self.lasting = self.lasting.max(current);
-        self.proved_needless = true;
-    }
-
-    /// RTO = SRTT + max(4·RTTVAR, SRTT/4), between 10 ms and the longest; the first time-out without a sample.
-    fn base(&self) -> Duration {
-        let Some(Estimate { srtt, rttvar }) = self.estimate else { return self.timing.first() };
-        let rto = srtt.saturating_add(rttvar.saturating_mul(4).max(srtt / 4));
-        Duration::from_nanos(rto.max(MIN_RTO_NANOS).min(self.longest))
-    }
-
-    /// How far a back-off may go. It must stay short enough that losses in a row cost seconds and not minutes, but a
-    /// round trip longer than the cap could never be measured: the proof of a needless retransmission lifts it.
-    fn cap(&self) -> Duration {
-        let usual = match self.estimate {
-            None => self.timing.first().saturating_mul(2),
-            Some(_) => self.timing.first().max(self.base()),
-        };
-        if self.proved_needless { self.timing.longest() } else { usual.min(self.timing.longest()) }
     }
 }
 
-/// Nanoseconds; a time of decades is cut, so that there is room to reckon.
+/// Nanoseconds; a time of decades is cut, so that there is room to compute.
 fn nanos(time: Duration) -> u64 {
     super::nanos(time).min(u64::MAX / 8)
 }
@@ -142,82 +145,111 @@ mod tests {
     use super::*;
     use crate::testing::ms;
 
-    const TIMING: Timing =
-        Timing { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
+    const CONFIG: RtoConfig =
+        RtoConfig { first_timeout: PROTOCOL_TIMEOUT, fixed: false, give_up: Duration::from_secs(30) };
+
+    fn unmeasured() -> Rto {
+        Rto::new(CONFIG, None)
+    }
 
     fn after_samples(rtts: &[u64]) -> Rto {
-        let mut rto = Rto::new(TIMING);
-        rtts.iter().for_each(|&rtt| rto.clean_sample(ms(rtt)));
+        let mut rto = unmeasured();
+        rtts.iter().for_each(|&rtt| rto.on_sample(ms(rtt)));
         rto
     }
 
     #[test]
-    fn the_first_sample_follows_rfc_6298_2_2() {
-        let rto = after_samples(&[1000]);
-        assert_eq!(rto.srtt(), Some(ms(1000)));
-        assert_eq!(rto.initial(), ms(3000), "SRTT + 4 × R/2");
+    fn the_first_timeout_comes_from_the_ping() {
+        let first = |ping: Option<u64>, first_timeout, give_up| {
+            let config = RtoConfig { first_timeout: ms(first_timeout), fixed: false, give_up: ms(give_up) };
+            Rto::new(config, ping.map(ms)).timeout()
+        };
+        // ping, first_timeout, give_up → timeout, in milliseconds
+        let table = [
+            (Some(0), 3000, 30_000, 100),
+            (Some(1), 3000, 30_000, 110),
+            (Some(163), 3000, 30_000, 1730),
+            (Some(335), 3000, 30_000, 3000),
+            (Some(2000), 3000, 30_000, 4100),
+            (Some(9000), 3000, 30_000, 7500),
+            (Some(9000), 3000, 80_000, 18_100),
+            (None, 3000, 30_000, 1000),
+            // Capped by the user's own bound, and by a quarter of the give-up time.
+            (Some(335), 500, 30_000, 500),
+            (Some(2000), 500, 30_000, 500),
+            (None, 500, 30_000, 500),
+            (Some(900), 10_000, 80_000, 9100),
+            (Some(335), 3000, 4000, 1000),
+            (None, 3000, 2000, 500),
+        ];
+        for (ping, first_timeout, give_up, expected) in table {
+            assert_eq!(
+                first(ping, first_timeout, give_up),
+                ms(expected),
+                "{ping:?} {first_timeout} {give_up}"
+            );
+        }
+        assert_eq!(Rto::new(CONFIG, Some(Duration::MAX)).timeout(), ms(7500));
     }
 
     #[test]
-    fn later_samples_follow_rfc_6298_2_3() {
-        // RTTVAR = 3/4 × 500 + 1/4 × 200 = 425; SRTT = 7/8 × 1000 + 1/8 × 800 = 975.
-        let rto = after_samples(&[1000, 800]);
-        assert_eq!(rto.srtt(), Some(ms(975)));
-        assert_eq!(rto.initial(), ms(975 + 4 * 425));
+    fn the_first_sample_sets_srtt_and_rttvar() {
+        let rto = after_samples(&[1000]);
+        assert_eq!(rto.srtt(), Some(ms(1000)));
+        assert_eq!(rto.timeout(), ms(2000), "SRTT + 4 × R/4");
+    }
+
+    #[test]
+    fn later_samples_raise_rttvar_by_a_quarter_and_lower_it_by_an_eighth() {
+        // RTTVAR = 200 + (600 − 200)/4 = 300; SRTT = 7/8 × 800 + 1/8 × 1400 = 875.
+        let rto = after_samples(&[800, 1400]);
+        assert_eq!(rto.srtt(), Some(ms(875)));
+        assert_eq!(rto.timeout(), ms(875 + 4 * 300));
+        // RTTVAR = 200 − (200 − 40)/8 = 180; SRTT = 7/8 × 800 + 1/8 × 760 = 795.
+        let rto = after_samples(&[800, 760]);
+        assert_eq!(rto.timeout(), ms(795 + 4 * 180));
     }
 
     #[test]
     fn a_steady_round_trip_ends_at_one_and_a_quarter_of_it() {
-        assert_eq!(after_samples(&[800; 60]).initial(), ms(1000));
-        assert_eq!(after_samples(&[0; 3]).initial(), MIN_RTO);
+        assert_eq!(after_samples(&[800; 60]).timeout(), ms(1000));
+        assert_eq!(after_samples(&[0; 3]).timeout(), MIN_RTO);
+        assert_eq!(after_samples(&[29_000; 3]).timeout(), CONFIG.give_up);
+        assert_eq!(after_samples(&[u64::MAX; 3]).timeout(), CONFIG.give_up);
     }
 
     #[test]
-    fn doubling_belongs_to_one_seq_once_there_is_a_sample() {
+    fn back_off_is_by_half_and_ends_at_3_s_or_the_rto() {
         let mut rto = after_samples(&[800; 60]);
-        let doubled = rto.backed_off(rto.initial());
-        assert_eq!(doubled, ms(2000));
-        assert_eq!(rto.backed_off(doubled), ms(3000), "capped at the first time-out");
-        rto.ambiguous_ack(doubled);
-        assert_eq!(rto.initial(), ms(1000));
+        assert_eq!(rto.backed_off(ms(1000)), ms(1500));
+        assert_eq!(rto.backed_off(ms(2500)), ms(3000));
+        assert_eq!(rto.backed_off(ms(4000)), ms(4000), "never shorter");
+        rto.on_ambiguous_ack();
+        assert_eq!(rto.timeout(), ms(1000), "it belongs to one SEQ");
+        assert_eq!(after_samples(&[8000; 60]).backed_off(ms(9000)), ms(10_000));
     }
 
     #[test]
-    fn before_the_first_sample_a_back_off_lasts() {
-        let mut rto = Rto::new(TIMING);
-        let doubled = rto.backed_off(rto.initial());
-        assert_eq!(doubled, ms(6000), "capped at twice the first time-out");
-        assert_eq!(rto.backed_off(doubled), ms(6000));
-        rto.ambiguous_ack(doubled);
-        assert_eq!(rto.initial(), ms(6000));
-        rto.clean_sample(ms(100));
-        assert_eq!(rto.initial(), ms(300));
+    fn before_the_first_sample_back_off_ends_at_2_s_and_a_quarter_of_it_is_kept() {
+        let mut rto = unmeasured();
+        assert_eq!(rto.backed_off(ms(1000)), ms(1500));
+        assert_eq!(rto.backed_off(ms(1500)), ms(2000));
+        assert_eq!(Rto::new(CONFIG, Some(ms(335))).backed_off(ms(3000)), ms(3000));
+        rto.on_ambiguous_ack();
+        assert_eq!(rto.timeout(), ms(1250));
+        (0..20).for_each(|_| rto.on_ambiguous_ack());
+        assert_eq!(rto.timeout(), ms(7500), "a quarter of the give-up time");
+        rto.on_sample(ms(100));
+        assert_eq!(rto.timeout(), ms(200));
     }
 
     #[test]
-    fn a_proved_needless_retransmission_lasts_and_lifts_the_cap_until_a_clean_sample() {
-        let mut rto = after_samples(&[100; 60]);
-        rto.needless_retransmission(ms(4000));
-        assert_eq!(rto.initial(), ms(4000));
-        assert_eq!(rto.backed_off(ms(4000)), ms(7500), "a quarter of the give-up time");
-        rto.clean_sample(ms(100));
-        assert_eq!(rto.initial(), ms(125));
-        assert_eq!(rto.backed_off(ms(2900)), ms(3000));
-    }
-
-    #[test]
-    fn no_time_out_exceeds_a_quarter_of_the_give_up_time() {
-        let short = Timing { give_up: Duration::from_secs(2), ..TIMING };
-        assert_eq!(Rto::new(short).initial(), ms(500));
-        assert_eq!(Rto::new(Timing { fixed: true, ..short }).initial(), ms(500));
-        assert_eq!(after_samples(&[20_000]).initial(), ms(7500));
-    }
-
-    #[test]
-    fn a_fixed_time_out_never_changes() {
-        let mut rto = Rto::new(Timing { fixed: true, ..TIMING });
-        rto.clean_sample(ms(100));
-        rto.needless_retransmission(ms(6000));
-        assert_eq!((rto.initial(), rto.backed_off(rto.initial())), (ms(3000), ms(3000)));
+    fn a_fixed_timeout_never_changes() {
+        let mut rto = Rto::new(RtoConfig { fixed: true, ..CONFIG }, Some(ms(1)));
+        rto.on_ambiguous_ack();
+        rto.on_sample(ms(100));
+        assert_eq!((rto.timeout(), rto.backed_off(rto.timeout())), (ms(3000), ms(3000)));
+        let short = RtoConfig { fixed: true, give_up: ms(2000), ..CONFIG };
+        assert_eq!(Rto::new(short, None).timeout(), ms(500));
     }
 }

@@ -4,20 +4,15 @@
 //! No I/O. The caller asks [`StopAndWait::poll`] what to do, tells of each datagram, and polls again by the deadline it was
 //! given. Polling early is harmless.
 
-use super::first_timeout::AckToPing;
 use super::lane::Lane;
 use super::message::Ack;
-use super::rto::{Rto, Timing};
+use super::rto::{Rto, RtoConfig};
 use super::{Seq, Tid};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So many transmissions refused in a row, each on its own timer, and the receiver is lost.
 pub const MAX_REFUSALS: u32 = 5;
-
-/// Until the first ack the machine asks to be polled at least this often, in parts of the first time-out: what others
-/// learn may bring the time-out down, and a thread that waits for a datagram hears nothing.
-const FIRST_WAIT_SLICES: u32 = 12;
 
 /// What the caller is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,16 +61,14 @@ pub enum Received {
 #[derive(Debug)]
 pub struct StopAndWait {
     tid: Tid,
-    timing: Timing,
+    give_up: Duration,
     rto: Rto,
     lane: Arc<Lane>,
-    /// The receiver's ping and what others' acks have shown, while its own round trip is unknown.
-    first: Option<(Duration, Arc<AckToPing>)>,
     /// The end of the whole transfer.
     deadline: Option<Instant>,
     outstanding: Option<Outstanding>,
-    /// The last SEQ acknowledged after a retransmission, and its last time-out.
-    retransmitted: Option<(Seq, Duration)>,
+    /// The last SEQ that was acknowledged after a retransmission.
+    retransmitted: Option<Retransmitted>,
     refusals: u32,
 }
 
@@ -83,25 +76,35 @@ pub struct StopAndWait {
 struct Outstanding {
     seq: Seq,
     first_sent: Instant,
+    /// The first retransmission; `first_sent` before it.
+    second_sent: Instant,
     last_sent: Instant,
     transmissions: u32,
     rto: Duration,
     refused: bool,
 }
 
+/// What a second ack of a SEQ makes a sample of.
+#[derive(Clone, Copy, Debug)]
+struct Retransmitted {
+    seq: Seq,
+    /// From the first transmission to the first ack.
+    round_trip: Duration,
+    second_sent: Instant,
+}
+
 impl StopAndWait {
-    /// A machine with nothing outstanding. With `first` (the receiver's ping, and what all receivers share), the first
-    /// time-out may come down. After `deadline` it sends nothing more.
+    /// A machine with nothing outstanding. A `ping` that was measured or given makes the first timeout. After `deadline` it
+    /// sends nothing more.
     pub fn new(
         tid: Tid,
-        timing: Timing,
+        config: RtoConfig,
         lane: Arc<Lane>,
-        first: Option<(Duration, Arc<AckToPing>)>,
+        ping: Option<Duration>,
         deadline: Option<Instant>,
     ) -> Self {
-        let first = first.filter(|_| !timing.fixed);
-        let rto = Rto::new(timing);
-        Self { tid, timing, rto, lane, first, deadline, outstanding: None, retransmitted: None, refusals: 0 }
+        let (give_up, rto) = (config.give_up, Rto::new(config, ping));
+        Self { tid, give_up, rto, lane, deadline, outstanding: None, retransmitted: None, refusals: 0 }
     }
 
     /// What to do at `now`.
@@ -113,21 +116,25 @@ impl StopAndWait {
         if self.refusals >= MAX_REFUSALS {
             return Step::Lost(LostCause::Refused);
         }
-        let given_up = out.first_sent + self.timing.give_up;
+        let given_up = out.first_sent + self.give_up;
         if now >= given_up {
             let waited = now.saturating_duration_since(out.first_sent);
             return Step::Lost(LostCause::Silent { waited, transmissions: out.transmissions });
         }
-        let timer = self.timer(&out);
-        if now >= timer { self.retransmit(out, now) } else { self.wait(timer.min(given_up), now) }
+        let timer = out.last_sent + out.rto;
+        if now >= timer {
+            return self.retransmit(out, now);
+        }
+        let until = timer.min(given_up);
+        Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)))
     }
 
     /// How long to wait for a datagram before the next poll, right after a transmission at `now`: what polling at once
     /// would say, but in the usual case without reckoning with the clock.
     pub fn patience(&mut self, now: Instant) -> Duration {
-        let usual = self.first.is_none() && self.deadline.is_none() && self.refusals == 0;
+        let usual = self.deadline.is_none() && self.refusals == 0;
         match &self.outstanding {
-            Some(out) if usual && out.transmissions == 1 => out.rto,
+            Some(out) if usual && out.transmissions == 1 => out.rto.min(self.give_up),
             _ => match self.poll(now) {
                 Step::Wait(until) => until.saturating_duration_since(now),
                 _ => Duration::ZERO,
@@ -139,7 +146,7 @@ impl StopAndWait {
     pub fn datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
         match (Ack::parse(datagram), self.outstanding) {
             (Some(ack), Some(out)) if ack.tid == self.tid && ack.seq == out.seq => self.acked(out, now),
-            (Some(ack), _) if ack.tid == self.tid => self.stale(ack.seq),
+            (Some(ack), _) if ack.tid == self.tid => self.stale(ack.seq, now),
             _ => self.ignored(),
         }
     }
@@ -168,9 +175,16 @@ impl StopAndWait {
 
     fn transmit_next(&mut self, now: Instant) -> Step {
         let Some(seq) = self.lane.claim() else { return Step::Idle };
-        let rto = self.rto.initial();
-        self.outstanding =
-            Some(Outstanding { seq, first_sent: now, last_sent: now, transmissions: 1, rto, refused: false });
+        let rto = self.rto.timeout();
+        self.outstanding = Some(Outstanding {
+            seq,
+            first_sent: now,
+            second_sent: now,
+            last_sent: now,
+            transmissions: 1,
+            rto,
+            refused: false,
+        });
         self.lane.count_transmission(1);
         Step::Transmit { seq, transmission: 1 }
     }
@@ -180,58 +194,53 @@ impl StopAndWait {
             self.refusals = 0;
         }
         let transmission = out.transmissions.saturating_add(1);
-        // What really passed and not what was set: the first time-out may have come down meanwhile.
-        let passed = self.timer(&out).saturating_duration_since(out.last_sent);
-        let rto = self.rto.backed_off(passed);
-        self.outstanding =
-            Some(Outstanding { last_sent: now, transmissions: transmission, rto, refused: false, ..out });
+        let rto = self.rto.backed_off(out.rto);
+        let second_sent = if transmission == 2 { now } else { out.second_sent };
+        self.outstanding = Some(Outstanding {
+            second_sent,
+            last_sent: now,
+            transmissions: transmission,
+            rto,
+            refused: false,
+            ..out
+        });
         self.lane.count_transmission(transmission);
         Step::Transmit { seq: out.seq, transmission }
-    }
-
-    /// When the outstanding packet's timer fires.
-    fn timer(&self, out: &Outstanding) -> Instant {
-        let expected = match &self.first {
-            Some((ping, known)) if out.transmissions == 1 => known.first_timeout(*ping),
-            _ => None,
-        };
-        out.last_sent + expected.map_or(out.rto, |expected| expected.min(out.rto))
-    }
-
-    fn wait(&self, until: Instant, now: Instant) -> Step {
-        let until = self.deadline.map_or(until, |deadline| deadline.min(until));
-        Step::Wait(match self.first {
-            Some(_) => until.min(now + self.timing.first() / FIRST_WAIT_SLICES),
-            None => until,
-        })
     }
 
     fn acked(&mut self, out: Outstanding, now: Instant) -> Received {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
         if out.transmissions == 1 {
-            self.rto.clean_sample(round_trip);
-            self.rto.srtt().inspect(|&srtt| self.lane.publish_srtt(srtt));
-            if let Some((ping, known)) = &self.first {
-                known.learn(round_trip, *ping);
-            }
+            self.sample(round_trip);
         } else {
-            self.rto.ambiguous_ack(out.rto);
-            self.retransmitted = Some((out.seq, out.rto));
+            self.rto.on_ambiguous_ack();
+            let Outstanding { seq, second_sent, .. } = out;
+            self.retransmitted = Some(Retransmitted { seq, round_trip, second_sent });
             after = now.saturating_duration_since(out.last_sent);
         }
-        self.first = None;
         self.outstanding = None;
         self.refusals = 0;
         self.lane.count_ack(now, round_trip);
         Received::Acked(after)
     }
 
-    fn stale(&mut self, seq: Seq) -> Received {
-        if let Some((_, rto)) = self.retransmitted.take_if(|(retransmitted, _)| *retransmitted == seq) {
-            self.rto.needless_retransmission(rto);
+    /// A second ack of a retransmitted SEQ shows that its first transmission had arrived: its two acks are two round trips.
+    /// The shorter one is the sample, since a network that duplicates the only ack makes the other one too long.
+    fn stale(&mut self, seq: Seq, now: Instant) -> Received {
+        if let Some(resent) = self.retransmitted.take_if(|resent| resent.seq == seq) {
+            self.sample(resent.round_trip.min(now.saturating_duration_since(resent.second_sent)));
+            let timeout = self.rto.timeout();
+            if let Some(out) = &mut self.outstanding {
+                out.rto = out.rto.max(timeout);
+            }
         }
         self.ignored()
+    }
+
+    fn sample(&mut self, round_trip: Duration) {
+        self.rto.on_sample(round_trip);
+        self.rto.srtt().inspect(|&srtt| self.lane.publish_srtt(srtt));
     }
 
     fn ignored(&mut self) -> Received {

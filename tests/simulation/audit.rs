@@ -6,7 +6,7 @@ use super::network::Network;
 use super::scenario::Scenario;
 use mdalp::protocol::message::{Ack, Data};
 use mdalp::protocol::plan::Plan;
-use mdalp::protocol::rto::{MIN_RTO, Timing};
+use mdalp::protocol::rto::{MIN_RTO, RtoConfig};
 use mdalp::protocol::stop_and_wait::{LostCause, MAX_REFUSALS, Received};
 use mdalp::protocol::workload::Move;
 use mdalp::protocol::{Seq, SeqRange, Tid};
@@ -76,7 +76,7 @@ pub enum Outcome {
 pub struct Audit<'a> {
     scenario: &'a Scenario,
     tid: Tid,
-    timing: Timing,
+    timing: RtoConfig,
     start: Instant,
     deadline: Option<Instant>,
     floor: u64,
@@ -104,6 +104,10 @@ struct Books {
     acked: u32,
     refusals: u32,
     shortest_rtt: Option<Duration>,
+    /// The last SEQ acknowledged after a retransmission, and how long that took: its second ack is a sample.
+    resent: Option<(Seq, Duration, Instant)>,
+    /// Whether a sample may have extended the running timer.
+    may_extend: bool,
     pub inherited: bool,
 }
 
@@ -111,6 +115,7 @@ struct Books {
 struct Outstanding {
     seq: Seq,
     first_sent: Instant,
+    second_sent: Instant,
     last_sent: Instant,
     transmissions: u32,
     refused: bool,
@@ -157,14 +162,13 @@ impl<'a> Audit<'a> {
         self.receivers[receiver].acked == 0
     }
 
-    /// A machine has a datagram sent. `expected` is what others' acks make of the first time-out.
+    /// A machine has a datagram sent.
     pub fn transmits(
         &mut self,
         now: Instant,
         receiver: usize,
         (seq, transmission): (Seq, u32),
         datagram: &[u8],
-        expected: Option<Duration>,
     ) -> Check {
         let told = || format!("SEQ {seq}, transmission {transmission}, to receiver {receiver}");
         let past = self.deadline.is_some_and(|deadline| now >= deadline);
@@ -179,7 +183,7 @@ impl<'a> Audit<'a> {
         if transmission == 1 {
             self.first_transmission(now, receiver, seq)
         } else {
-            self.retransmission(now, receiver, seq, transmission, expected)
+            self.retransmission(now, receiver, seq, transmission)
         }
     }
 
@@ -199,6 +203,7 @@ impl<'a> Audit<'a> {
         books.outstanding = Some(Outstanding {
             seq,
             first_sent: now,
+            second_sent: now,
             last_sent: now,
             transmissions: 1,
             refused: false,
@@ -207,42 +212,37 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    fn retransmission(
-        &mut self,
-        now: Instant,
-        receiver: usize,
-        seq: Seq,
-        transmission: u32,
-        expected: Option<Duration>,
-    ) -> Check {
+    fn retransmission(&mut self, now: Instant, receiver: usize, seq: Seq, transmission: u32) -> Check {
         let told = |why| format!("SEQ {seq}, transmission {transmission}, to receiver {receiver}: {why}");
         let broken = Rule::RetransmitsOnTimerOnly;
-        let longest = self.timing.longest();
-        let first = self.timing.first_timeout.min(longest);
+        let first = self.timing.first_timeout.min(self.timing.give_up / 4);
         let books = &mut self.receivers[receiver];
         let out = books.outstanding.as_mut().filter(|out| out.seq == seq);
         let Some(out) = out else { return ensure(false, broken, || told("it is not outstanding")) };
         ensure(transmission == out.transmissions + 1, broken, || told("miscounted"))?;
-        let expected = expected.filter(|_| out.transmissions == 1 && books.acked == 0);
-        let brought_down = expected.is_some_and(|expected| now >= out.last_sent + expected);
-        let fired = out.until.is_some_and(|until| now >= until) || brought_down;
+        let fired = out.until.is_some_and(|until| now >= until);
         ensure(fired, broken, || told("before its timer"))?;
         let least = match books.shortest_rtt {
             _ if self.timing.fixed => first,
             // RTO is at least 1.25 × SRTT, which is at least the shortest round trip, but for rounding.
-            Some(rtt) => (rtt * 5 / 4).saturating_sub(Duration::from_nanos(100)).max(MIN_RTO).min(longest),
-            None => first.min(Duration::from_millis(50)),
+            Some(rtt) => {
+                (rtt * 5 / 4).saturating_sub(Duration::from_nanos(100)).max(MIN_RTO).min(self.timing.give_up)
+            }
+            None => first.min(Duration::from_millis(100)),
         };
         ensure(now >= out.last_sent + least, broken, || told("sooner than any time-out"))?;
         if !out.refused {
             books.refusals = 0;
         }
+        if transmission == 2 {
+            out.second_sent = now;
+        }
         (out.last_sent, out.transmissions, out.refused, out.until) = (now, transmission, false, None);
         Ok(())
     }
 
-    /// A machine says until when to wait. `sliced` says that it may want to look again sooner.
-    pub fn waits(&mut self, now: Instant, receiver: usize, until: Instant, sliced: bool) -> Check {
+    /// A machine says until when to wait.
+    pub fn waits(&mut self, now: Instant, receiver: usize, until: Instant) -> Check {
         let (start, deadline, timing) = (self.start, self.deadline, self.timing);
         let out = self.receivers[receiver].outstanding.as_mut();
         let Some(out) = out else {
@@ -250,14 +250,17 @@ impl<'a> Audit<'a> {
                 format!("receiver {receiver} waits with nothing outstanding")
             });
         };
-        let bound = (out.first_sent + timing.give_up).min(out.last_sent + timing.longest());
+        let bound = out.first_sent + timing.give_up;
         let bound = deadline.map_or(bound, |deadline| deadline.min(bound));
         ensure(until > now && until <= bound, Rule::Ends, || {
             let of = |at: Instant| at.saturating_duration_since(start);
             format!("at {:?} receiver {receiver} waits until {:?}, bound {:?}", of(now), of(until), of(bound))
         })?;
-        let moved = out.until.replace(until).is_some_and(|before| before != until);
-        ensure(!moved || sliced, Rule::Ends, || format!("receiver {receiver} moves its timer"))
+        let before = out.until.replace(until).unwrap_or(until);
+        let may_extend = std::mem::take(&mut self.receivers[receiver].may_extend);
+        ensure(until == before || (until > before && may_extend), Rule::Ends, || {
+            format!("receiver {receiver} moves its timer")
+        })
     }
 
     /// A refusal came for the outstanding packet, if there is one.
@@ -284,6 +287,14 @@ impl<'a> Audit<'a> {
         let told = |why| format!("receiver {receiver}, {before:?}: {why}: {}", datagram.escape_ascii());
         if received == Received::Ignored {
             ensure(own.is_none(), Rule::Ends, || told("an ack is ignored"))?;
+            let second = |(seq, ..): &mut (Seq, Duration, Instant)| {
+                Ack::parse(datagram) == Some(Ack { tid: self.tid, seq: *seq })
+            };
+            if let Some((_, first, second_sent)) = books.resent.take_if(second) {
+                let rtt = first.min(now - second_sent);
+                books.shortest_rtt = Some(books.shortest_rtt.map_or(rtt, |shortest| shortest.min(rtt)));
+                books.may_extend = true;
+            }
             return ensure(after == before.map(|out| out.seq), Rule::OneOutstanding, || {
                 told("something moved")
             });
@@ -298,8 +309,11 @@ impl<'a> Audit<'a> {
         books.outstanding = None;
         books.refusals = 0;
         books.acked += 1;
-        if out.transmissions == 1 {
-            let rtt = now.saturating_duration_since(out.first_sent);
+        books.may_extend = false;
+        let rtt = now.saturating_duration_since(out.first_sent);
+        if out.transmissions > 1 {
+            books.resent = Some((out.seq, rtt, out.second_sent));
+        } else {
             books.shortest_rtt = Some(books.shortest_rtt.map_or(rtt, |shortest| shortest.min(rtt)));
         }
         Ok(())
@@ -325,7 +339,8 @@ impl<'a> Audit<'a> {
         let silent_for = now.saturating_duration_since(out.first_sent);
         let reason = match cause {
             LostCause::Silent { waited, transmissions } => {
-                let tried = transmissions == out.transmissions && transmissions >= 4;
+                let tried = transmissions == out.transmissions
+                    && (transmissions >= 3 || books.shortest_rtt.is_some());
                 tried && waited == silent_for && waited >= self.timing.give_up
             }
             LostCause::Refused => books.refusals >= MAX_REFUSALS,

@@ -1,8 +1,7 @@
 //! The machine that is put to the test: the real one, or one of those that break a promise.
 
-use mdalp::protocol::first_timeout::AckToPing;
 use mdalp::protocol::lane::Lane;
-use mdalp::protocol::rto::Timing;
+use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::stop_and_wait::{Received, Step, StopAndWait};
 use mdalp::protocol::{Seq, Tid};
 use std::sync::Arc;
@@ -49,16 +48,16 @@ impl Machine for StopAndWait {
 /// What a machine is made of.
 pub struct Parts {
     pub tid: Tid,
-    pub timing: Timing,
+    pub timing: RtoConfig,
     pub lane: Arc<Lane>,
-    pub first: Option<(Duration, Arc<AckToPing>)>,
+    pub ping: Option<Duration>,
     pub deadline: Option<Instant>,
 }
 
 impl Parts {
     /// The machine that the client uses.
     pub fn machine(self) -> StopAndWait {
-        StopAndWait::new(self.tid, self.timing, self.lane, self.first, self.deadline)
+        StopAndWait::new(self.tid, self.timing, self.lane, self.ping, self.deadline)
     }
 }
 

@@ -100,7 +100,7 @@ impl Network {
         if std::mem::take(&mut self.ends[receiver].profile.loses_first) {
             return Vec::new();
         }
-        let assured = self.ends[receiver].profile.reliable && transmission >= 3;
+        let assured = self.ends[receiver].profile.reliable && transmission >= 2;
         let make = move |datagram| Arrival::AtReceiver { datagram, assured };
         self.carry(now, receiver, THERE, datagram.into(), assured, make)
     }

@@ -6,7 +6,7 @@ use super::rng::Rng;
 use super::run::{self, Summary};
 use super::scenario::{Profile, Scenario};
 use mdalp::protocol::Tid;
-use mdalp::protocol::rto::Timing;
+use mdalp::protocol::rto::RtoConfig;
 use std::time::Duration;
 
 /// The most that rebalancing may take of what a clairvoyant split takes.
@@ -41,7 +41,7 @@ impl Receivers {
             single: None,
             failover: true,
             rebalance,
-            timing: Timing {
+            timing: RtoConfig {
                 first_timeout: Duration::from_secs(3),
                 fixed: false,
                 give_up: Duration::from_secs(30),

@@ -11,7 +11,6 @@ use super::rng::Rng;
 use super::scenario::Scenario;
 use super::tally::{Class, Exercised};
 use main_thread::REBALANCE_TICK;
-use mdalp::protocol::first_timeout::AckToPing;
 use mdalp::protocol::lane::Lane;
 use mdalp::protocol::message::DataPacket;
 use mdalp::protocol::workload::{Policy, Worker, Workload};
@@ -65,7 +64,6 @@ struct Simulation<'a> {
     audit: Audit<'a>,
     workload: Workload,
     policy: Policy,
-    known: Arc<AckToPing>,
     threads: Vec<Thread>,
     main: Main,
     exercised: Exercised,
@@ -209,7 +207,6 @@ impl<'a> Simulation<'a> {
             threads: workers.iter().map(thread).collect(),
             workload: Workload::new(workers, policy),
             policy,
-            known: Arc::default(),
             main: Main { tick: REBALANCE_TICK, ..Main::default() },
             exercised: Exercised::default(),
             failovers: 0,

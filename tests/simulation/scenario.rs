@@ -3,7 +3,7 @@
 use super::rng::Rng;
 use mdalp::protocol::Tid;
 use mdalp::protocol::plan::{self, Plan};
-use mdalp::protocol::rto::Timing;
+use mdalp::protocol::rto::RtoConfig;
 use std::time::Duration;
 
 /// One transfer and its network.
@@ -22,7 +22,7 @@ pub struct Scenario {
     pub single: Option<usize>,
     pub failover: bool,
     pub rebalance: bool,
-    pub timing: Timing,
+    pub timing: RtoConfig,
     pub deadline: Option<Duration>,
     /// From the assignment to the first packet.
     pub measuring: Duration,
@@ -65,7 +65,7 @@ pub struct Profile {
     pub flood: f64,
     /// What becomes of it, in order.
     pub fates: Vec<Fate>,
-    /// Whether at least each third transmission of a packet is acknowledged, and soon.
+    /// Whether every retransmission of a packet is acknowledged, and soon.
     pub reliable: bool,
     /// Whether the first transmission of the first packet is lost.
     pub loses_first: bool,
@@ -200,7 +200,7 @@ fn payload(rng: &mut Rng) -> Vec<u8> {
     payload
 }
 
-fn timing(rng: &mut Rng) -> Timing {
+fn timing(rng: &mut Rng) -> RtoConfig {
     let give_up = match rng.below(10) {
         0..5 => 30.0,
         5..7 => rng.choose(&[1.0, 2.0, 5.0]),
@@ -209,7 +209,11 @@ fn timing(rng: &mut Rng) -> Timing {
     // Many time-outs in one give-up time take many steps to simulate, and show nothing new.
     let first = if rng.chance(0.6) { 3.0 } else { rng.log_between(give_up / 400.0, 10.0) };
     let fixed = rng.chance(0.12);
-    Timing { first_timeout: Duration::from_secs_f64(first), fixed, give_up: Duration::from_secs_f64(give_up) }
+    RtoConfig {
+        first_timeout: Duration::from_secs_f64(first),
+        fixed,
+        give_up: Duration::from_secs_f64(give_up),
+    }
 }
 
 fn scheduling(rng: &mut Rng) -> Scheduling {
@@ -231,7 +235,7 @@ struct Weather {
     delays: (f64, f64),
 }
 
-fn profiles(distinct: usize, len: usize, timing: Timing, rng: &mut Rng) -> Vec<Profile> {
+fn profiles(distinct: usize, len: usize, timing: RtoConfig, rng: &mut Rng) -> Vec<Profile> {
     let weather = Weather {
         loss: rng.choose(&[0.0, 0.0, 0.1, 0.1, 0.1, 0.3, 0.6]),
         mischief: rng.choose(&[0.0, 0.02, 0.1, 0.3]),
@@ -242,7 +246,7 @@ fn profiles(distinct: usize, len: usize, timing: Timing, rng: &mut Rng) -> Vec<P
     (0..distinct).map(|_| profile(weather, packets, timing, rng)).collect()
 }
 
-fn profile(weather: Weather, packets: f64, timing: Timing, rng: &mut Rng) -> Profile {
+fn profile(weather: Weather, packets: f64, timing: RtoConfig, rng: &mut Rng) -> Profile {
     let mut two = |most: f64| [rng.unit() * most, rng.unit() * most];
     let loss = two(weather.loss);
     let duplication = two(weather.mischief);
@@ -272,7 +276,7 @@ fn profile(weather: Weather, packets: f64, timing: Timing, rng: &mut Rng) -> Pro
     profile
 }
 
-fn fate(packets: f64, timing: Timing, rng: &mut Rng) -> Fate {
+fn fate(packets: f64, timing: RtoConfig, rng: &mut Rng) -> Fate {
     let condition =
         rng.choose(&[Condition::Silent, Condition::Silent, Condition::Closed, Condition::Stalled]);
     let give_up = timing.give_up.as_secs_f64();
@@ -282,13 +286,14 @@ fn fate(packets: f64, timing: Timing, rng: &mut Rng) -> Fate {
 }
 
 /// Makes one of them a receiver that nothing but the client's own fault can lose.
-fn make_reliable(receivers: &mut [Profile], timing: Timing, rng: &mut Rng) {
+fn make_reliable(receivers: &mut [Profile], timing: RtoConfig, rng: &mut Rng) {
     let index = rng.below(receivers.len());
     let one = &mut receivers[index];
     one.reliable = true;
     one.fates.clear();
     one.start = Start::Fine;
-    one.delay = one.delay.min(timing.give_up / 20);
+    one.delay = one.delay.min(timing.give_up / 100);
+    one.longest_spike = one.longest_spike.min(timing.give_up / 40);
 }
 
 /// What the pings say, truly or not, and whether they were answered.

@@ -33,7 +33,6 @@ classes! {
     Flood 2 "a flood",
     Retransmission 300 "a retransmission",
     Needless 100 "a needless retransmission",
-    ShortFirstTimeout 20 "a first time-out brought down",
     EarlyPoll 300 "a wake-up before the time",
     Stall 20 "a receiver that stalled",
     Refusal 30 "a refusal by ICMP",

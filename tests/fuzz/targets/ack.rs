@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use mdalp::protocol::lane::Lane;
 use mdalp::protocol::message::{Data, MAX_ACK_LEN, MAX_DATA_LEN};
-use mdalp::protocol::rto::Timing;
+use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::stop_and_wait::{LostCause, Received, Step, StopAndWait};
 use mdalp::protocol::{Ack, DataPacket, MAX_PACKET_PAYLOAD, Seq, Tid};
 use std::sync::Arc;
@@ -53,8 +53,8 @@ const TID: Tid = Tid(3740);
 /// Where ranges begin: at the start, where the number of digits grows, and close to the last SEQ.
 const FIRST_SEQS: [u32; 3] = [0, 98, u32::MAX - 4];
 const PACKETS: u32 = 4;
-const TIMING: Timing =
-    Timing { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
+const TIMING: RtoConfig =
+    RtoConfig { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
 
 /// A machine that is fed the input's lines as datagrams, beside a plain account of what must be true of it.
 struct Session {

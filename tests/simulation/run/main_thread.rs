@@ -119,7 +119,7 @@ impl Simulation<'_> {
             tid: self.scenario.tid,
             timing: self.scenario.timing,
             lane: Arc::clone(self.workload.workers()[worker].lane()),
-            first: ping(self.scenario, worker).map(|ping| (ping, Arc::clone(&self.known))),
+            ping: ping(self.scenario, worker),
             deadline: self.scenario.deadline.map(|limit| self.start + limit),
         };
         self.threads[worker].machine = Some((self.maker)(parts));

@@ -1,6 +1,6 @@
 //! A receiver's thread: what `Sender` in sender.rs does.
 
-use super::{Doing, Signal, Simulation, What, ping, tell};
+use super::{Doing, Signal, Simulation, What, tell};
 use crate::simulation::audit::{Check, Rule, Violation};
 use crate::simulation::network::Arrival;
 use crate::simulation::scenario::Start;
@@ -59,8 +59,7 @@ impl Simulation<'_> {
                     self.is_patient(worker, patience)?;
                 }
                 Step::Wait(until) => {
-                    let sliced = self.audit.is_new(worker) && self.expected(worker).is_some();
-                    self.audit.waits(self.now, worker, until, sliced)?;
+                    self.audit.waits(self.now, worker, until)?;
                     self.threads[worker].until = until;
                     if !self.receives_at_once(worker)? {
                         self.block(worker, until);
@@ -106,20 +105,13 @@ impl Simulation<'_> {
         }
     }
 
-    /// What others' acks make of the first time-out of this receiver, as far as the machine may use it.
-    fn expected(&self, worker: usize) -> Option<Option<Duration>> {
-        let ping = ping(self.scenario, worker).filter(|_| !self.scenario.timing.fixed)?;
-        Some(self.known.first_timeout(ping))
-    }
-
     fn transmit(&mut self, worker: usize, range: &SeqRange, seq: Seq, transmission: u32) -> Check {
         tell!(self, "SEQ {seq} to receiver {worker}, transmission {transmission}");
-        let expected = self.expected(worker).flatten();
         let bytes = range.packet_bytes(seq);
         let payload = &self.scenario.payload[bytes.start as usize..bytes.end as usize];
         let thread = &mut self.threads[worker];
         let datagram = thread.packet.write(seq, payload).unwrap_or_default();
-        self.audit.transmits(self.now, worker, (seq, transmission), datagram, expected)?;
+        self.audit.transmits(self.now, worker, (seq, transmission), datagram)?;
         if transmission > 1 {
             self.exercised.note(Class::Retransmission);
             thread.retransmitted = Some(seq);
@@ -127,13 +119,8 @@ impl Simulation<'_> {
         if self.audit.is_new(worker) {
             thread.first.transmissions = transmission;
             thread.first_sent.get_or_insert(self.now);
-            let timing = self.scenario.timing;
-            let usual = timing.first_timeout.min(timing.longest());
             if let Some(sent) = thread.first_sent.filter(|_| transmission == 2) {
                 thread.first.resent_after.get_or_insert(self.now - sent);
-                if self.now < sent + usual {
-                    self.exercised.note(Class::ShortFirstTimeout);
-                }
             }
         }
         // A pending error is reported by the send, which then is repeated and succeeds.
