@@ -129,7 +129,7 @@ impl Worker {
             }
         }
         if let Some(active) = self.active.filter(|_| left > 0) {
-            let (kept, tail) = active.split_at(self.lane.cut(left));
+            let (kept, tail) = active.split_at(self.lane.truncate(left));
             self.active = Some(kept);
             taken.push(tail);
         }
@@ -162,7 +162,7 @@ impl Workload {
         self.workers.iter_mut().enumerate().filter(|(_, w)| !w.lost && w.active.is_none()).find_map(
             |(i, worker)| {
                 let range = worker.queue.pop_front()?;
-                worker.lane.open(range.first(), range.end());
+                worker.lane.set_range(range.first(), range.end());
                 worker.active = Some(range);
                 worker.busy_since = elapsed;
                 Some((i, range))

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,8 @@ pub struct Case {
     /// One for each receiver of the script.
     pub ledgers: Vec<(IpAddr, Mutex<Ledger>)>,
     pub expectation: Option<Arc<Expectation>>,
-    new_bytes: AtomicU64,
+    /// No atomic: not every processor has one of 64 bits.
+    new_bytes: Mutex<u64>,
 }
 
 impl Case {
@@ -39,7 +39,7 @@ impl Case {
             list,
             ledgers: ledgers.into_iter().map(|(address, ledger)| (address, Mutex::new(ledger))).collect(),
             expectation,
-            new_bytes: AtomicU64::new(0),
+            new_bytes: Mutex::new(0),
         }
     }
 
@@ -48,12 +48,12 @@ impl Case {
     }
 
     pub fn count_new(&self, bytes: usize) {
-        self.new_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        *lock(&self.new_bytes) += bytes as u64;
     }
 
     /// Bytes that were new at their receiver, so far. One that came to two receivers counts twice.
     pub fn new_bytes(&self) -> u64 {
-        self.new_bytes.load(Ordering::Relaxed)
+        *lock(&self.new_bytes)
     }
 
     /// Whether the expected number of bytes may have come; the judge has to look more closely.

@@ -31,7 +31,7 @@ impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
     fn with_ping(ping: Option<Duration>, packets: u32, config: RtoConfig, rtt: R, lost: L) -> Self {
         let start = start();
         let lane = Arc::new(Lane::new(start));
-        lane.open(Seq(0), Seq(packets));
+        lane.set_range(Seq(0), Seq(packets));
         let machine = StopAndWait::new(TID, config, Arc::clone(&lane), ping, None);
         Self { machine, lane, start, now: start, rtt, lost, acks: VecDeque::new(), sent: Vec::new() }
     }
@@ -305,7 +305,7 @@ fn one_answer_among_the_refusals_keeps_the_receiver() {
 fn nothing_is_sent_after_the_deadline() {
     let begin = start();
     let lane = Arc::new(Lane::new(begin));
-    lane.open(Seq(0), Seq(5));
+    lane.set_range(Seq(0), Seq(5));
     let mut machine = StopAndWait::new(TID, CONFIG, Arc::clone(&lane), None, Some(begin + ms(900)));
     assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
     assert_eq!(machine.poll(begin), Step::Wait(begin + ms(900)), "the deadline comes before the timer");

@@ -78,7 +78,7 @@ impl Session {
     fn new(first: u32) -> Self {
         let start = Instant::now();
         let lane = Arc::new(Lane::new(start));
-        lane.open(Seq(first), Seq(first + PACKETS));
+        lane.set_range(Seq(first), Seq(first + PACKETS));
         Self {
             machine: StopAndWait::new(TID, TIMING, Arc::clone(&lane), None, None),
             lane,
