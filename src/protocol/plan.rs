@@ -1,12 +1,14 @@
-//! Who sends what: byte shares by inverse latency, and the SEQ ranges that carry them (DESIGN.md, "The split";
-//! PROTOCOL.md, "Rules").
+//! Who sends what: byte shares by inverse latency, and the SEQ ranges that carry them: mdalp(7), "LOAD BALANCING".
 
-use super::{Seq, SeqRange, nanos, order};
+use super::{MAX_PACKET_PAYLOAD, Seq, SeqRange};
 use std::fmt;
 use std::time::Duration;
 
 /// Latencies below this count as this: a receiver next door must not take all, and nothing is divided by zero.
 const SHORTEST_LATENCY: Duration = Duration::from_micros(1);
+
+/// The most bytes that 32-bit SEQs can number.
+pub const MAX_PAYLOAD_LEN: u64 = u32::MAX as u64 * MAX_PACKET_PAYLOAD as u64;
 
 /// Every receiver's packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl fmt::Display for PlanError {
     }
 }
 
-/// Mode 1: the payload shared out among receivers of these latencies, as [`shares`] has it.
+/// Mode 1: shares the payload out among receivers of these latencies, as [`shares`] does.
 ///
 /// # Errors
 /// No receivers, or a payload of more packets than SEQs can number.
@@ -70,22 +72,26 @@ pub fn balanced(payload_len: u64, latencies: &[Duration]) -> Result<Plan, PlanEr
     if latencies.is_empty() {
         return Err(PlanError::NoReceivers);
     }
-    in_list_order(shares(payload_len, latencies), floor(payload_len, latencies.len()))
+    // Before anything is computed: shares are for lengths that floating-point numbers hold exactly.
+    if payload_len > MAX_PAYLOAD_LEN {
+        return Err(PlanError::TooLarge);
+    }
+    to_ranges(shares(payload_len, latencies), floor(payload_len, latencies.len()))
 }
 
-/// Mode 2: everything to the receiver with index `index0`, from 0, in a list of `receivers`.
+/// Mode 2: everything to the receiver at `index`, from 0, in a list of `receivers`.
 ///
 /// # Errors
 /// No receiver of that index, or a payload of more packets than SEQs can number.
-pub fn single(payload_len: u64, receivers: usize, index0: usize) -> Result<Plan, PlanError> {
-    if index0 >= receivers {
-        return Err(PlanError::NoSuchReceiver { given: index0.saturating_add(1), listed: receivers });
+pub fn single(payload_len: u64, receivers: usize, index: usize) -> Result<Plan, PlanError> {
+    if index >= receivers {
+        return Err(PlanError::NoSuchReceiver { given: index.saturating_add(1), listed: receivers });
     }
-    in_list_order((0..receivers).map(|index| if index == index0 { payload_len } else { 0 }), 0)
+    to_ranges((0..receivers).map(|i| if i == index { payload_len } else { 0 }), 0)
 }
 
-/// Ranges of so many bytes, one after the other. Each starts a new packet.
-fn in_list_order(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Plan, PlanError> {
+/// Ranges of these numbers of bytes, one after the other. Each starts a new packet.
+fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Plan, PlanError> {
     let (mut seq, mut byte) = (Seq(0), 0u64);
     let mut ranges = Vec::new();
     for share in shares {
@@ -97,22 +103,19 @@ fn in_list_order(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Pl
     Ok(Plan { ranges, floor })
 }
 
-/// How many of `len` bytes each receiver gets, by inverse latency.
+/// How many of `len` bytes, at most [`MAX_PAYLOAD_LEN`], each receiver gets, by inverse latency.
 ///
 /// The sum is exactly `len`. Nobody gets fewer bytes than `min(ceil(len / 10), floor(len / n))`. A lower latency
 /// never gets fewer bytes than a higher one; equal latencies get the same but for rounding: one byte more or less,
 /// and the bytes that rounding leaves over, at most half a byte a receiver, all go to the fastest, the first of
 /// them if several are.
-///
-/// The three never conflict for payloads that SEQs can number. Above 2^53 bytes, where floating-point numbers no
-/// longer tell all byte counts apart, they hold too, and only the proportions are rounded more coarsely.
 pub fn shares(len: u64, latencies: &[Duration]) -> Vec<u64> {
     let mut counts = in_proportion(len, latencies);
-    let given: u128 = counts.iter().map(|count| u128::from(*count)).sum();
-    if let Some(surplus) = given.checked_sub(u128::from(len)) {
+    let given: u64 = counts.iter().sum();
+    if let Some(surplus) = given.checked_sub(len) {
         take_off(&mut counts, latencies, surplus);
     } else if let Some((_, count)) = latencies.iter().zip(&mut counts).min_by_key(|(latency, _)| **latency) {
-        *count = count.saturating_add(u64::try_from(u128::from(len) - given).unwrap_or(0));
+        *count += len - given;
     }
     counts
 }
@@ -140,43 +143,24 @@ fn in_proportion(len: u64, latencies: &[Duration]) -> Vec<u64> {
         let is_under = |weight: &mut f64| share(*weight) < floor as f64;
         let under = weights.iter_mut().filter_map(|weight| weight.take_if(is_under)).count();
         if under == 0 {
-            // Above 2^53 `floor as f64` may be less than the floor.
-            let rounded = |weight: f64| (share(weight).round_ties_even() as u64).max(floor);
+            let rounded = |weight: f64| share(weight).round_ties_even() as u64;
             return weights.into_iter().map(|weight| weight.map_or(floor, rounded)).collect();
         }
     }
 }
 
-/// Takes `surplus` bytes off, each off the largest count at that moment; among equals off the slowest receiver's,
-/// then off the first in the list.
+/// Takes `surplus` bytes off, one by one, each off the largest count at that moment; among equals off the slowest
+/// receiver's, then off the first in the list. There are few: at most half a byte a receiver.
 ///
 /// Nobody comes under the floor so: the largest count is above it as long as the sum is too large.
-fn take_off(counts: &mut [u64], latencies: &[Duration], surplus: u128) {
-    // All that is above some level goes, and then some of those at the level lose one byte more.
-    let above = |counts: &[u64], level: u64| -> u128 {
-        counts.iter().map(|count| u128::from(count.saturating_sub(level))).sum()
-    };
-    let level = lowest(|level| above(counts, level) <= surplus);
-    let mut left = surplus - above(counts, level);
-    for count in counts.iter_mut() {
-        *count = (*count).min(level);
-    }
-    for index in order::descending(latencies.iter().copied().map(nanos)) {
-        if let Some(count) = counts.get_mut(index).filter(|count| left > 0 && **count == level) {
-            *count = count.saturating_sub(1);
-            left -= 1;
+fn take_off(counts: &mut [u64], latencies: &[Duration], surplus: u64) {
+    for _ in 0..surplus {
+        // Reversed, since `max_by_key` returns the last of equals.
+        let counted = counts.iter_mut().zip(latencies).rev();
+        if let Some((largest, _)) = counted.max_by_key(|(count, latency)| (**count, **latency)) {
+            *largest -= 1;
         }
     }
-}
-
-/// The lowest number that passes, where every number above one that passes does too, and the highest number does.
-fn lowest(passes: impl Fn(u64) -> bool) -> u64 {
-    let (mut low, mut high) = (0, u64::MAX);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if passes(middle) { high = middle } else { low = middle + 1 }
-    }
-    low
 }
 
 #[cfg(test)]
@@ -250,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_planned_is_an_error() {
-        let most = u64::from(u32::MAX) * 100;
+        let most = MAX_PAYLOAD_LEN;
         assert_eq!(balanced(5, &[]), Err(PlanError::NoReceivers));
         assert_eq!(shares(5, &[]), []);
         assert_eq!(single(5, 3, 3), Err(PlanError::NoSuchReceiver { given: 4, listed: 3 }));
@@ -263,6 +247,34 @@ mod tests {
         assert_eq!(balanced(u64::MAX, &micros(&[7, 8, 9])), Err(PlanError::TooLarge));
         // Ranges that do not end with a full packet need one SEQ more.
         assert_eq!(balanced(most, &micros(&[7, 9])), Err(PlanError::TooLarge));
+    }
+
+    #[test]
+    fn the_last_seqs_can_be_planned_split_and_sent() {
+        for plan in [
+            single(MAX_PAYLOAD_LEN, 2, 1),
+            balanced(MAX_PAYLOAD_LEN - 100, &micros(&[7, 9])),
+            balanced(MAX_PAYLOAD_LEN - 1_200 * 100, &micros(&[7; 1_200])),
+        ] {
+            let plan = plan.unwrap();
+            let last = plan.ranges().last().unwrap();
+            assert!(plan.packets() >= u32::MAX - 1_200 && plan.packets() == last.end().0);
+            let seq = Seq(last.end().0 - 1);
+            assert_eq!(last.packet_bytes(seq).end, last.bytes().end);
+            let (head, tail) = last.split_at(seq);
+            assert_eq!((head.packets(), tail.packets()), (last.packets() - 1, 1));
+            assert_eq!(tail.bytes(), last.packet_bytes(seq));
+            assert!(last.packet_bytes(Seq(u32::MAX)).is_empty());
+            assert!(last.split_at(Seq(u32::MAX)).1.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_surplus_for_thousands_of_receivers_comes_off_quickly() {
+        // Each of them rounds up by almost half a byte, which is the most that there can be.
+        let counts = shares(4_000 * 3 / 2 + 1, &micros(&[7; 4_000]));
+        assert_eq!(counts.iter().sum::<u64>(), 6_001);
+        assert_eq!(counts.iter().filter(|count| **count == 1).count(), 1_999);
     }
 
     #[test]
@@ -289,7 +301,7 @@ mod tests {
         let len = payload_len(receivers as u64, rng);
         let of = format!("seed {seed}, {receivers} receivers, {len} bytes");
         let counts = shares(len, &latencies);
-        assert_eq!(counts.iter().map(|count| u128::from(*count)).sum::<u128>(), u128::from(len), "{of}");
+        assert_eq!(counts.iter().sum::<u64>(), len, "{of}");
         let floor = len.div_ceil(10).min(len / receivers as u64);
         assert!(counts.iter().all(|count| *count >= floor), "{of}: under {floor}: {counts:?}");
         check_order(&latencies, &counts, &of);
@@ -321,11 +333,10 @@ mod tests {
     }
 
     fn payload_len(receivers: u64, rng: &mut Rng) -> u64 {
-        match rng.below(5) {
+        match rng.below(4) {
             0 => 1 + rng.below(40),
             1 => (receivers * rng.magnitude(20) + rng.below(3)).saturating_sub(1).max(1),
-            2 => u64::MAX - rng.magnitude(63),
-            3 => 1 + rng.magnitude(64).min(u64::MAX - 1),
+            2 => MAX_PAYLOAD_LEN - rng.magnitude(38),
             _ => 1 + rng.magnitude(38),
         }
     }
@@ -386,7 +397,7 @@ mod tests {
                     (0..wanted.len()).max_by_key(|&i| (wanted[i], latencies[i], Reverse(i))).unwrap();
                 wanted[largest] -= 1;
             }
-            take_off(&mut counts, &latencies, u128::from(surplus));
+            take_off(&mut counts, &latencies, surplus);
             assert_eq!(counts, wanted, "seed {seed}");
         }
     }
