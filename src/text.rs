@@ -35,14 +35,21 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Shows bytes as text: printable ASCII as it is, the rest as `\xNN`; at most the given number of bytes, then `…`.
-pub struct EscapedBytes<'a>(pub &'a [u8], pub usize);
+/// Shows bytes as text in double quotes: printable ASCII as it is, the rest as `\xNN`; at most the given number of
+/// bytes, then `…`.
+pub struct Excerpt<'a>(pub &'a [u8], pub usize);
 
-impl fmt::Display for EscapedBytes<'_> {
+impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.0.get(..self.1).unwrap_or(self.0);
-        write!(f, "{}", shown.escape_ascii())?;
-        if shown.len() < self.0.len() { f.write_char('…') } else { Ok(()) }
+        f.write_char('"')?;
+        for byte in shown {
+            match byte {
+                b'\'' => f.write_char('\''),
+                byte => write!(f, "{}", byte.escape_ascii()),
+            }?;
+        }
+        f.write_str(if shown.len() < self.0.len() { "\"…" } else { "\"" })
     }
 }
 
@@ -113,8 +120,8 @@ mod tests {
         assert_eq!(Escaped("a\x1b[2J\r\n\u{9b}1m").to_string(), "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}1m");
         assert_eq!(Escaped("\u{202e}gpj\u{200b}\u{feff}").to_string(), "\\u{202e}gpj\\u{200b}\\u{feff}");
         assert_eq!(Escaped("é 東\\").to_string(), "é 東\\\\");
-        assert_eq!(EscapedBytes(b"ab\0\xff\n", 9).to_string(), "ab\\x00\\xff\\n");
-        assert_eq!(EscapedBytes(b"abcdef", 3).to_string(), "abc…");
+        assert_eq!(Excerpt(b"ab\0\xff\n'\"\\", 9).to_string(), r#""ab\x00\xff\n'\"\\""#);
+        assert_eq!(Excerpt(b"abcdef", 3).to_string(), "\"abc\"…");
     }
 
     #[test]

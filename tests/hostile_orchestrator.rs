@@ -121,125 +121,104 @@ const ENTRY: &str = "{'ip_address': '127.0.0.2', 'name': 'R'}";
 /// MARK for a file that code in it would make.
 const MALFORMED: &[(&str, &str)] = &[
     // The frame.
-    ("Type:1", "does not begin with Type:1;"),
-    ("Type:1:TID:7;DATA:[@];", "does not begin with Type:1;"),
-    ("Type:1 ;TID:7;DATA:[@];", "does not begin with Type:1;"),
-    ("Type:1;", "no TID: after the type"),
-    ("Type:1;DATA:[@];", "no TID: after the type"),
-    ("Type:1;TID:;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:x;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:-7;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:+7;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:007;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:7.0;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:0x7;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:18446744073709551616;DATA:[@];", "the TID is no plain decimal number"),
-    ("Type:1;TID:7;", "no DATA: after the TID"),
-    ("Type:1;TID:7;SEQ:0;DATA:[@];", "no DATA: after the TID"),
-    ("Type:1;TID:7;DATA:[@];x", "something after the list"),
-    ("Type:1;TID:7;DATA:[@];\n", "something after the list"),
-    ("Type:1;TID:7;DATA:[@]; Type:1;TID:8;DATA:[@];", "something after the list"),
-    ("Type:1;TID:7;DATA:[@]\0;", "a NUL byte"),
+    ("Type:1", "expected 'Type:1;'"),
+    ("Type:1:TID:7;DATA:[@];", "expected 'Type:1;'"),
+    ("Type:1 ;TID:7;DATA:[@];", "expected 'Type:1;'"),
+    ("Type:1;", "expected 'TID:'"),
+    ("Type:1;DATA:[@];", "expected 'TID:'"),
+    ("Type:1;TID:;DATA:[@];", "the TID is not a 64-bit decimal number"),
+    ("Type:1;TID:x;DATA:[@];", "the TID is not a 64-bit decimal number"),
+    ("Type:1;TID:-7;DATA:[@];", "the TID is not a 64-bit decimal number"),
+    ("Type:1;TID:+7;DATA:[@];", "the TID is not a 64-bit decimal number"),
+    ("Type:1;TID:007;DATA:[@];", "the TID is not a 64-bit decimal number"),
+    ("Type:1;TID:7.0;DATA:[@];", "expected ';DATA:'"),
+    ("Type:1;TID:0x7;DATA:[@];", "expected ';DATA:'"),
+    ("Type:1;TID:18446744073709551616;DATA:[@];", "the TID is not a 64-bit decimal number"),
+    ("Type:1;TID:7;", "expected ';DATA:'"),
+    ("Type:1;TID:7;SEQ:0;DATA:[@];", "expected ';DATA:'"),
+    ("Type:1;TID:7;DATA:[@];x", "trailing data"),
+    ("Type:1;TID:7;DATA:[@];\n", "trailing data"),
+    ("Type:1;TID:7;DATA:[@]; Type:1;TID:8;DATA:[@];", "trailing data"),
+    ("Type:1;TID:7;DATA:[@]\0;", "NUL byte"),
     // The list.
     ("Type:1;TID:7;DATA:", "DATA is not a list"),
     ("Type:1;TID:7;DATA:[];", "the list of receivers is empty"),
     ("Type:1;TID:7;DATA:(@,);", "DATA is not a list"),
     ("Type:1;TID:7;DATA:@;", "DATA is not a list"),
     ("Type:1;TID:7;DATA:None;", "DATA is not a list"),
-    ("Type:1;TID:7;DATA:[@", "neither , nor ] after a list item"),
-    ("Type:1;TID:7;DATA:[@,];", "nothing between a comma and the end"),
-    ("Type:1;TID:7;DATA:[,@];", "a list item is not a dictionary"),
-    ("Type:1;TID:7;DATA:[@ @];", "neither , nor ] after a list item"),
-    ("Type:1;TID:7;DATA:[@, '127.0.0.3'];", "a list item is not a dictionary"),
-    ("Type:1;TID:7;DATA:[[@]];", "a list item is not a dictionary"),
-    ("Type:1;TID:7;DATA:[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "a list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[@", "expected ',' or ']'"),
+    ("Type:1;TID:7;DATA:[@,];", "trailing comma"),
+    ("Type:1;TID:7;DATA:[,@];", "the list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[@ @];", "expected ',' or ']'"),
+    ("Type:1;TID:7;DATA:[@, '127.0.0.3'];", "the list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[[@]];", "the list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "the list item is not a dictionary"),
     // The entries.
-    ("Type:1;TID:7;DATA:[{}];", "no ip_address in the dictionary"),
-    ("Type:1;TID:7;DATA:[{'name': 'R'}];", "no ip_address in the dictionary"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2'}];", "no name in the dictionary"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2' 'name': 'R'}];", "two strings side by side"),
-    ("Type:1;TID:7;DATA:[{'ip_address'; '127.0.0.2', 'name': 'R'}];", "no : after a key"),
-    ("Type:1;TID:7;DATA:[{'ip_address': , 'name': 'R'}];", "no string, number, True, False or None"),
-    (
-        "Type:1;TID:7;DATA:[{'ip_address': 2130706434, 'name': 'R'}];",
-        "the value of ip_address or name is not a",
-    ),
-    (
-        "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 5}];",
-        "the value of ip_address or name is not a",
-    ),
-    ("Type:1;TID:7;DATA:[{1: 2, 'ip_address': '127.0.0.2', 'name': 'R'}];", "a key is not a quoted string"),
+    ("Type:1;TID:7;DATA:[{}];", "the key 'ip_address' is missing"),
+    ("Type:1;TID:7;DATA:[{'name': 'R'}];", "the key 'ip_address' is missing"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2'}];", "the key 'name' is missing"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2' 'name': 'R'}];", "expected ',' or '}'"),
+    ("Type:1;TID:7;DATA:[{'ip_address'; '127.0.0.2', 'name': 'R'}];", "expected ':'"),
+    ("Type:1;TID:7;DATA:[{'ip_address': , 'name': 'R'}];", "expected a plain string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 2130706434, 'name': 'R'}];", "the value is not a string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 5}];", "the value is not a string"),
+    ("Type:1;TID:7;DATA:[{1: 2, 'ip_address': '127.0.0.2', 'name': 'R'}];", "the key is not a string"),
     (
         "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'ip_address': '127.0.0.3', 'name': 'R'}];",
-        "was there before",
+        "duplicate key",
     ),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': ['R']}];", "a bracket where a string or number"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R", "without its closing quote"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R\n'}];", "a line break within a string"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': '\\xZZ'}];", "a bad escape"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': b'R'}];", "a string with a prefix"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R' 'S'}];", "two strings side by side"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': ['R']}];", "expected a plain string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R", "unterminated string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R\n'}];", "line break in a string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': '\\xZZ'}];", "invalid escape"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': b'R'}];", "expected a plain string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R' 'S'}];", "expected ',' or '}'"),
     // Code.
     ("Type:1;TID:7;DATA:__import__('os').system('touch MARK');", "DATA is not a list"),
-    ("Type:1;TID:7;DATA:[__import__('os').system('touch MARK')];", "a list item is not a dictionary"),
+    ("Type:1;TID:7;DATA:[__import__('os').system('touch MARK')];", "the list item is not a dictionary"),
     (
         "Type:1;TID:7;DATA:[{'ip_address': __import__('os').system('touch MARK'), 'name': 'R'}];",
-        "code (nothing is ever",
+        "expected a plain string",
     ),
     (
         "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': open('MARK', 'w').name}];",
-        "code (nothing is ever",
+        "expected a plain string",
     ),
     (
         "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': f'{open(\"MARK\", \"w\")}'}];",
-        "a string with a prefix",
+        "expected a plain string",
     ),
     (
         "Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2', 'name': 'R'} for _ in [open('MARK', 'w')]];",
-        "neither , nor ]",
+        "expected ',' or ']'",
     ),
-    ("Type:1;TID:7;DATA:[@] + [@];", "something after the list"),
+    ("Type:1;TID:7;DATA:[@] + [@];", "trailing data"),
     // Addresses.
-    ("Type:1;TID:7;DATA:[{'ip_address': '', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.256', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2 ', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '0177.0.0.2', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2/8', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '$(touch MARK)', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': 'localhost', 'name': 'R'}];", "a host name, not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2:4650', 'name': 'R'}];", "the address has a port"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '[::1]:4650', 'name': 'R'}];", "the address has a port"),
-    ("Type:1;TID:7;DATA:[{'ip_address': 'fe80::1%lo', 'name': 'R'}];", "the address has a zone"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '0.0.0.0', 'name': 'R'}];", "the address is the unspecified one"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '::', 'name': 'R'}];", "the address is the unspecified one"),
-    (
-        "Type:1;TID:7;DATA:[{'ip_address': '::ffff:0.0.0.0', 'name': 'R'}];",
-        "the address is the unspecified one",
-    ),
-    ("Type:1;TID:7;DATA:[{'ip_address': '224.0.0.1', 'name': 'R'}];", "the address is a multicast one"),
-    ("Type:1;TID:7;DATA:[{'ip_address': 'ff02::1', 'name': 'R'}];", "the address is a multicast one"),
-    (
-        "Type:1;TID:7;DATA:[{'ip_address': '::ffff:224.0.0.1', 'name': 'R'}];",
-        "the address is a multicast one",
-    ),
-    (
-        "Type:1;TID:7;DATA:[{'ip_address': '255.255.255.255', 'name': 'R'}];",
-        "the address is the broadcast one",
-    ),
-    (
-        "Type:1;TID:7;DATA:[@, {'ip_address': '0.0.0.0', 'name': 'second'}];",
-        "the address is the unspecified one",
-    ),
+    ("Type:1;TID:7;DATA:[{'ip_address': '', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.256', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2 ', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '0177.0.0.2', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2/8', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '$(touch MARK)', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 'localhost', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '127.0.0.2:4650', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '[::1]:4650', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 'fe80::1%lo', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '0.0.0.0', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '::', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '::ffff:0.0.0.0', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '224.0.0.1', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': 'ff02::1', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '::ffff:224.0.0.1', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '255.255.255.255', 'name': 'R'}];", "not a unicast address"),
+    ("Type:1;TID:7;DATA:[@, {'ip_address': '0.0.0.0', 'name': 'second'}];", "not a unicast address"),
     // What would move a cursor, ring a bell or turn a line round.
-    ("Type:1;TID:\u{1b}[2J;DATA:[@];", "the TID is no plain decimal number"),
+    ("Type:1;TID:\u{1b}[2J;DATA:[@];", "the TID is not a 64-bit decimal number"),
     ("Type:1;TID:7;DATA:\u{1b}]0;owned\u{7}", "DATA is not a list"),
-    (
-        "Type:1;TID:7;DATA:[{'ip_address': '\r\u{9b}2J\u{202e}', 'name': 'R'}];",
-        "a line break within a string",
-    ),
-    ("Type:1;TID:7;DATA:[{'ip_address': '\u{1b}[31m\u{9b}2J', 'name': 'R'}];", "not an IP literal"),
-    ("Type:1;TID:7;DATA:[{'ip_address': '\u{202e}1.0.0.721', 'name': 'R'}];", "not an IP literal"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '\r\u{9b}2J\u{202e}', 'name': 'R'}];", "line break in a string"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '\u{1b}[31m\u{9b}2J', 'name': 'R'}];", "not an IP address"),
+    ("Type:1;TID:7;DATA:[{'ip_address': '\u{202e}1.0.0.721', 'name': 'R'}];", "not an IP address"),
 ];
 
 /// One line, exit status 4, and not a datagram to anybody, even where the rest of the list is right.
@@ -256,7 +235,7 @@ fn a_malformed_assignment_is_one_precise_and_safe_line_and_status_4() {
         let start = format!("orchestrator {}: malformed assignment: ", servers.orchestrator());
         let why = ran.line().strip_prefix(&start).unwrap_or_else(|| panic!("{text:?}: {}", ran.line()));
         assert!(why.contains(wanted), "{text:?}: {why}, not {wanted}");
-        assert!(why.contains(", at byte ") && why.ends_with("; tell whoever runs the orchestrator"), "{why}");
+        assert!(why.contains(" at byte ") && why.ends_with("; tell whoever runs the orchestrator"), "{why}");
         assert!(why.is_ascii() || why.contains('…'), "{text:?}: {why}");
         assert!(ran.line().len() < 300 && !ran.line().contains('\u{202e}'), "{text:?}: {why}");
         assert!(ran.stdout.is_empty() && !mark.exists(), "{text:?}");
@@ -276,17 +255,17 @@ fn a_right_assignment_after_a_malformed_one_is_too_late() {
 fn the_largest_datagrams_are_read_in_no_time_and_quoted_in_part() {
     let fill = |head: &str, body: &str| head.to_owned() + &body.repeat((65_507 - head.len()) / body.len());
     for (datagram, wanted) in [
-        (fill("Type:1;TID:7;DATA:", "["), "a list item is not a dictionary"),
-        (fill("Type:1;TID:", "9"), "the TID is no plain decimal number"),
-        (fill("Type:1;TID:7;DATA:[{'", "\\x41"), "without its closing quote"),
+        (fill("Type:1;TID:7;DATA:", "["), "the list item is not a dictionary"),
+        (fill("Type:1;TID:", "9"), "the TID is not a 64-bit decimal number"),
+        (fill("Type:1;TID:7;DATA:[{'", "\\x41"), "unterminated string"),
         (fill("Type:1;TID:7;DATA:[", "{'a':1,"), "a list item"),
-        (fill("Type:1;TID:7;DATA:[{", "'a': 1, "), "between a comma and the end"),
+        (fill("Type:1;TID:7;DATA:[{", "'a': 1, "), "trailing comma"),
         (fill("Type:1;TID:7;DATA:[", "{'ip_address': '127.0.0.2', 'name': 'R'}, "), "a list item"),
     ] {
         let servers = Servers::start(Script::new().receivers(1).raw_assignment(datagram));
         let line = no_assignment(&servers, Duration::from_secs(3600));
         assert!(line.contains("malformed assignment") && line.len() < 300, "{line}");
-        assert!(line.contains(wanted) || line.contains(", at byte "), "{line}");
+        assert!(line.contains(wanted) || line.contains(" at byte "), "{line}");
     }
 }
 

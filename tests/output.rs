@@ -252,7 +252,7 @@ fn with_two_vs_each_packet_is_shown_safely() {
     let (servers, payload) = (three(), Payload::new(2900));
     let shown = run(sending(&servers, &payload, &format!("{CALM} -vv")));
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
-    assert_eq!(shown.err.matches(", transmission 1, 100 bytes: '").count(), 27, "{}", shown.err);
+    assert_eq!(shown.err.matches(", transmission 1, 100 bytes: \"").count(), 27, "{}", shown.err);
     assert_eq!(shown.err.matches("Type:3;TID:3740;SEQ:").count(), 30, "{}", shown.err);
     assert_no_control_bytes(&shown.err);
 }

@@ -6,7 +6,7 @@ use super::report::known;
 use mdalp::event::MoveReason;
 use mdalp::protocol::{QUEUE_SLOT, SeqRange, TRANSACTION_LIFETIME};
 use mdalp::report::{Latency, LatencySource};
-use mdalp::text::{EscapedBytes, Millis, Seconds};
+use mdalp::text::{Excerpt, Millis, Seconds};
 use mdalp::{Event, Report};
 use std::fmt;
 use std::time::Duration;
@@ -113,25 +113,22 @@ fn all(event: &Event<'_>, cast: &Cast, console: &mut Console) {
             log(format_args!("intent sent to {orchestrator} again, number {attempt}"));
         }
         Event::Unexpected { datagram } => {
-            let shown = EscapedBytes(datagram, SHOWN_DATAGRAM);
-            log(format_args!("ignored from the orchestrator: '{shown}'"));
+            let shown = Excerpt(datagram, SHOWN_DATAGRAM);
+            log(format_args!("ignored from the orchestrator: {shown}"));
         }
         Event::Assigned { tid, receivers, waited } => {
             let (receivers, waited) = (receivers.len(), Seconds(*waited, 3));
             log(format_args!("TID {tid} assigned after {waited} s, receivers: {receivers}"));
         }
         Event::PacketSent { receiver, seq, transmission, payload } => {
-            let (address, bytes, shown) =
-                (cast.address(*receiver), payload.len(), EscapedBytes(payload, SHOWN));
-            log(format_args!(
-                "to {address}: SEQ {seq}, transmission {transmission}, {bytes} bytes: '{shown}'"
-            ));
+            let (address, bytes, shown) = (cast.address(*receiver), payload.len(), Excerpt(payload, SHOWN));
+            log(format_args!("to {address}: SEQ {seq}, transmission {transmission}, {bytes} bytes: {shown}"));
         }
         Event::PacketReceived { receiver, datagram, acked_after } => {
-            let (address, shown) = (cast.address(*receiver), EscapedBytes(datagram, SHOWN_DATAGRAM));
+            let (address, shown) = (cast.address(*receiver), Excerpt(datagram, SHOWN_DATAGRAM));
             match acked_after {
-                Some(after) => log(format_args!("from {address}: '{shown}' after {} ms", Millis(*after, 3))),
-                None => log(format_args!("from {address}: '{shown}', ignored")),
+                Some(after) => log(format_args!("from {address}: {shown} after {} ms", Millis(*after, 3))),
+                None => log(format_args!("from {address}: {shown}, ignored")),
             }
         }
         Event::TimedOut { receiver, seq, transmissions, waited } => {

@@ -1,15 +1,8 @@
 //! Python literals, as far as an assignment has them: strings, numbers, `True`, `False`, `None` (The Python Language
 //! Reference, 2.4 "Literals"). Nothing is evaluated, and nothing recurses.
 
-use super::error::{AssignmentError, Problem};
-
-/// A value without structure.
-pub(super) enum Scalar {
-    /// A string, its escapes resolved.
-    Text(String),
-    /// A number, `True`, `False` or `None`: nobody needs to know which.
-    Other,
-}
+use super::AssignmentError;
+use std::ops::RangeInclusive;
 
 /// A datagram and how far it has been read.
 pub(super) struct Scanner<'a> {
@@ -28,7 +21,7 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn rest(&self) -> &'a [u8] {
-        self.from(self.at)
+        self.datagram.get(self.at..).unwrap_or_default()
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -37,20 +30,15 @@ impl<'a> Scanner<'a> {
 
     /// Goes on to `rest`, which is the end of what there was.
     pub(super) fn advance_to(&mut self, rest: &[u8]) {
-        self.at = self.datagram.len().saturating_sub(rest.len());
+        self.at = self.datagram.len() - rest.len();
     }
 
     pub(super) fn skip_spaces(&mut self) {
-        while self.eat(b' ') {}
+        while self.eat(b" ") {}
     }
 
-    /// Takes `byte` if it is next.
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
-        self.eat_all(&[byte])
-    }
-
-    /// Takes `bytes` if they are next.
-    pub(super) fn eat_all(&mut self, bytes: &[u8]) -> bool {
+    /// Skips `bytes` if they are next.
+    pub(super) fn eat(&mut self, bytes: &[u8]) -> bool {
         let found = self.rest().starts_with(bytes);
         if found {
             self.at += bytes.len();
@@ -58,65 +46,49 @@ impl<'a> Scanner<'a> {
         found
     }
 
+    /// Skips `bytes`; it is an error if something else is next.
+    pub(super) fn expect(&mut self, bytes: &[u8], otherwise: &'static str) -> Result<(), AssignmentError> {
+        if self.eat(bytes) { Ok(()) } else { Err(self.error(otherwise)) }
+    }
+
     /// An error at what comes next.
-    pub(super) fn error(&self, problem: Problem) -> AssignmentError {
-        self.error_at(self.at, problem)
+    pub(super) fn error(&self, what: &'static str) -> AssignmentError {
+        self.error_at(self.at, what)
     }
 
-    /// An error at an offset.
-    pub(super) fn error_at(&self, offset: usize, problem: Problem) -> AssignmentError {
-        AssignmentError::new(problem, offset, self.from(offset))
+    pub(super) fn error_at(&self, offset: usize, what: &'static str) -> AssignmentError {
+        AssignmentError::new(what, self.datagram, offset)
     }
 
-    /// An error in what has been read since an offset.
-    pub(super) fn error_between(&self, offset: usize, problem: Problem) -> AssignmentError {
-        AssignmentError::new(problem, offset, self.datagram.get(offset..self.at).unwrap_or_default())
-    }
-
-    /// Reads a string, a number, `True`, `False` or `None`; `missing` is what is wrong if nothing like a value
-    /// comes.
-    pub(super) fn scalar(&mut self, missing: Problem) -> Result<Scalar, AssignmentError> {
-        match self.peek() {
-            Some(quote @ (b'\'' | b'"')) => self.text(quote).map(Scalar::Text),
-            Some(b'[' | b'{' | b'(') => Err(self.error(Problem::Nested)),
-            Some(b'-' | b'+' | b'0'..=b'9') => self.number(),
-            Some(b'_' | b'a'..=b'z' | b'A'..=b'Z') => self.word(),
-            _ => Err(self.error(missing)),
+    /// Reads a string, or a number, `True`, `False` or `None`, which give `None`: no one needs to know which.
+    pub(super) fn value(&mut self) -> Result<Option<String>, AssignmentError> {
+        if let Some(string) = self.string() {
+            string.map(Some)
+        } else if matches!(self.peek(), Some(b'-' | b'+' | b'0'..=b'9')) {
+            self.number().map(|()| None)
+        } else if self.eat(b"True") || self.eat(b"False") || self.eat(b"None") {
+            Ok(None)
+        } else {
+            Err(self.error("expected a plain string, a number, True, False or None"))
         }
     }
 
-    /// Reads `True`, `False` or `None`.
-    fn word(&mut self) -> Result<Scalar, AssignmentError> {
-        let length = self.rest().iter().take_while(|byte| is_word_byte(**byte)).count();
-        let (word, after) = self.rest().split_at_checked(length).unwrap_or_default();
-        if matches!(word, b"True" | b"False" | b"None") {
-            self.at += length;
-            return Ok(Scalar::Other);
-        }
-        // Python's prefixes have one or two letters: b, f, r, t, u, br, fr, …
-        let is_prefix = length <= 2 && matches!(after.first(), Some(b'\'' | b'"'));
-        Err(self.error(if is_prefix { Problem::PrefixedString } else { Problem::Code }))
-    }
-
-    /// Reads a decimal integer or a floating-point number.
-    fn number(&mut self) -> Result<Scalar, AssignmentError> {
+    /// Reads a decimal integer or a floating-point number. What else it might be (`0x1f`, `1_000`, `1j`) goes on with
+    /// what no value is followed by.
+    fn number(&mut self) -> Result<(), AssignmentError> {
         let start = self.at;
-        if matches!(self.peek(), Some(b'-' | b'+')) {
-            self.at += 1;
-        }
+        let _ = self.eat(b"-") || self.eat(b"+");
         let leading_zero = self.peek() == Some(b'0');
         let whole = self.digits();
         let mut good = whole == 1 || (whole > 1 && !leading_zero);
-        if self.eat(b'.') {
+        if self.eat(b".") {
             self.digits();
         }
-        if self.eat(b'e') || self.eat(b'E') {
-            let _ = self.eat(b'-') || self.eat(b'+');
+        if self.eat(b"e") || self.eat(b"E") {
+            let _ = self.eat(b"-") || self.eat(b"+");
             good &= self.digits() > 0;
         }
-        // `1_000`, `0x1`, `1j` or `1if` would go on.
-        good &= !self.peek().is_some_and(is_word_byte);
-        if good { Ok(Scalar::Other) } else { Err(self.error_at(start, Problem::Code)) }
+        if good { Ok(()) } else { Err(self.error_at(start, "the value is not a decimal number")) }
     }
 
     /// Skips digits and returns how many there were.
@@ -126,130 +98,80 @@ impl<'a> Scanner<'a> {
         count
     }
 
-    /// Reads a string that begins with `quote`, and makes sure that no other string follows at once, which Python
-    /// would join to it.
-    fn text(&mut self, quote: u8) -> Result<String, AssignmentError> {
+    /// Reads a string, if a quote is next. A second string right after it, which Python would join to it, is for the
+    /// caller to refuse.
+    pub(super) fn string(&mut self) -> Option<Result<String, AssignmentError>> {
+        let quote = self.peek().filter(|byte| matches!(byte, b'\'' | b'"'))?;
         let start = self.at;
         self.at += 1;
         let mut text = String::new();
         loop {
             // What needs no second look goes over in one piece, and is decoded as one: what stands on both sides of an
             // escape never joins to a character.
-            let plain = self.rest().iter().take_while(|&&byte| is_plain(byte, quote)).count();
+            let is_plain = |byte: &u8| *byte != quote && !matches!(byte, b'\\' | b'\n' | b'\r');
+            let plain = self.rest().iter().take_while(|byte| is_plain(byte)).count();
             text.push_str(&String::from_utf8_lossy(self.rest().get(..plain).unwrap_or_default()));
             self.at += plain;
             match self.peek() {
-                None => return Err(self.error_at(start, Problem::UnterminatedString)),
-                Some(b'\\') => self.escape(start, &mut text)?,
-                Some(b'\n' | b'\r') => return Err(self.error(Problem::LineBreak)),
-                // The closing quote.
+                Some(b'\\') => match self.escape() {
+                    Ok(resolved) => text.extend(resolved),
+                    Err(error) => return Some(Err(error)),
+                },
+                Some(b'\n' | b'\r') => return Some(Err(self.error("line break in a string"))),
                 Some(_) => break,
+                None => return Some(Err(self.error_at(start, "unterminated string"))),
             }
         }
         self.at += 1;
-        self.skip_spaces();
-        if matches!(self.peek(), Some(b'\'' | b'"')) {
-            return Err(self.error(Problem::Concatenation));
-        }
-        Ok(text)
+        Some(Ok(text))
     }
 
-    /// Resolves the escape that comes next, in the string that began at `start`. An unknown one keeps its
-    /// backslash, as in Python.
-    fn escape(&mut self, start: usize, text: &mut String) -> Result<(), AssignmentError> {
-        let escape_at = self.at;
+    /// Resolves the escape that comes next; a line break has no character. An unknown one keeps its backslash, as in
+    /// Python.
+    fn escape(&mut self) -> Result<Option<char>, AssignmentError> {
+        let start = self.at;
         self.at += 1;
-        let Some(letter) = self.peek() else {
-            return Err(self.error_at(start, Problem::UnterminatedString));
-        };
+        let letter = self.peek();
         self.at += 1;
         let code = match letter {
-            b'\n' => return Ok(()),
-            b'\r' => {
-                self.eat(b'\n');
-                return Ok(());
+            Some(b'\n') => return Ok(None),
+            Some(b'\r') => {
+                self.eat(b"\n");
+                return Ok(None);
             }
-            b'\\' | b'\'' | b'"' => Some(u32::from(letter)),
-            b'a' => Some(7),
-            b'b' => Some(8),
-            b't' => Some(9),
-            b'n' => Some(10),
-            b'v' => Some(11),
-            b'f' => Some(12),
-            b'r' => Some(13),
-            b'0'..=b'7' => {
+            Some(same @ (b'\\' | b'\'' | b'"')) => Some(u32::from(same)),
+            Some(b'a') => Some(7),
+            Some(b'b') => Some(8),
+            Some(b't') => Some(9),
+            Some(b'n') => Some(10),
+            Some(b'v') => Some(11),
+            Some(b'f') => Some(12),
+            Some(b'r') => Some(13),
+            Some(b'0'..=b'7') => {
                 self.at -= 1;
-                self.code(3, 8).map(|(code, _)| code)
+                self.code(1..=3, 8)
             }
-            b'x' => self.whole_code(2),
-            b'u' => self.whole_code(4),
-            b'U' => self.whole_code(8).filter(|code| *code <= u32::from(char::MAX)),
-            b'N' => None,
+            Some(b'x') => self.code(2..=2, 16),
+            Some(b'u') => self.code(4..=4, 16),
+            Some(b'U') => self.code(8..=8, 16).filter(|code| *code <= u32::from(char::MAX)),
+            Some(b'N') => None,
             _ => {
-                // The character itself is read next: it may have several bytes.
+                // The character itself is read next: it may have several bytes, or be missing.
                 self.at -= 1;
                 Some(u32::from(b'\\'))
             }
         };
-        let code = code.ok_or_else(|| self.error_at(escape_at, Problem::BadEscape))?;
-        // Surrogates are what is left that is no character.
-        text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-        Ok(())
+        let code = code.ok_or_else(|| self.error_at(start, "invalid escape"))?;
+        // Surrogates are the only codes left without a character.
+        Ok(Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)))
     }
 
-    /// Reads exactly so many hexadecimal digits.
-    fn whole_code(&mut self, digits: usize) -> Option<u32> {
-        self.code(digits, 16).filter(|(_, found)| *found == digits).map(|(code, _)| code)
+    /// Reads a number of so many digits, at most 8.
+    fn code(&mut self, digits: RangeInclusive<usize>, radix: u32) -> Option<u32> {
+        let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
+        let found = self.rest().iter().take(*digits.end()).take_while(is_digit).count();
+        let text = self.rest().get(..found).filter(|_| digits.contains(&found))?;
+        self.at += found;
+        u32::from_str_radix(std::str::from_utf8(text).ok()?, radix).ok()
     }
-
-    /// Reads up to so many digits, at most 8, and returns their value and number.
-    fn code(&mut self, most: usize, radix: u32) -> Option<(u32, usize)> {
-        let mut code = 0u32;
-        let mut found = 0;
-        while let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(radix)) {
-            if found == most {
-                break;
-            }
-            code = code.checked_mul(radix)?.checked_add(digit)?;
-            found += 1;
-            self.at += 1;
-        }
-        Some((code, found))
-    }
-
-    fn from(&self, offset: usize) -> &'a [u8] {
-        self.datagram.get(offset..).unwrap_or_default()
-    }
-}
-
-fn is_word_byte(byte: u8) -> bool {
-    byte == b'_' || byte.is_ascii_alphanumeric()
-}
-
-/// Whether a byte stands for itself in a string.
-fn is_plain(byte: u8, quote: u8) -> bool {
-    byte != quote && !matches!(byte, b'\\' | b'\n' | b'\r')
-}
-
-/// Appends `name` as Python's `repr` writes it: in single quotes, or in double ones if it has single ones only, and
-/// control characters escaped.
-pub(super) fn push_quoted(text: &mut String, name: &str) {
-    let quote = if name.contains('\'') && !name.contains('"') { '"' } else { '\'' };
-    text.push(quote);
-    for c in name.chars() {
-        match c {
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            // All control characters are below U+0100.
-            _ if c.is_control() => text.push_str(&format!("\\x{:02x}", u32::from(c))),
-            _ => {
-                if c == '\\' || c == quote {
-                    text.push('\\');
-                }
-                text.push(c);
-            }
-        }
-    }
-    text.push(quote);
 }
