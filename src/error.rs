@@ -2,7 +2,8 @@
 
 use crate::protocol::TRANSACTION_LIFETIME;
 use crate::report::{Loss, ReceiverReport, Report};
-use crate::text::{Escaped, Limit, Name, Seconds};
+pub(crate) use crate::text::OsMessage as Plain;
+use crate::text::{Count, Escaped, Seconds, TrimmedSeconds, Truncated};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -182,7 +183,7 @@ impl fmt::Display for Error {
             Self::Deadline { limit, report } => write!(
                 f,
                 "transfer: the deadline of {} s passed, {}{}; send less at once, or allow more with --deadline",
-                Limit(*limit),
+                TrimmedSeconds(*limit),
                 Account(report),
                 Losses(report)
             ),
@@ -210,7 +211,7 @@ impl fmt::Display for HandshakeError {
             Self::Silent(waited) => write!(
                 f,
                 "no assignment within {} s; check the address and -p, or wait longer with --intent-timeout",
-                Limit(*waited)
+                TrimmedSeconds(*waited)
             ),
             Self::Malformed(why) => {
                 write!(f, "malformed assignment: {why}; tell whoever runs the orchestrator")
@@ -224,11 +225,15 @@ impl fmt::Display for Loss {
         match self {
             Self::Silent { seq, waited, transmissions, last_error } => {
                 let waited = Seconds(*waited, 1);
-                write!(f, "no ack of SEQ {seq} in {waited} s, sent {}", Times(u64::from(*transmissions)))?;
+                write!(
+                    f,
+                    "no ack of SEQ {seq} in {waited} s after {}",
+                    Count((*transmissions).into(), "transmission")
+                )?;
                 last_error.as_ref().map_or(Ok(()), |error| write!(f, " (last error: {})", Escaped(error)))
             }
             Self::Refused { seq, times } => {
-                write!(f, "port closed: SEQ {seq} refused {}", Times(u64::from(*times)))
+                write!(f, "port closed: SEQ {seq} refused {}", Count((*times).into(), "time"))
             }
             Self::Unusable { what, error } => write!(f, "no {what}: {}", Escaped(error)),
         }
@@ -243,27 +248,7 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
 /// What to do about it.
 const MORE_FILES: &str = "raise the limit on open files (ulimit -n)";
 
-/// The system's message without Rust's `(os error 2)`.
-pub(crate) struct Plain<'a>(pub &'a io::Error);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        let end = self.0.raw_os_error().and_then(|_| text.rfind('(')).unwrap_or(text.len());
-        Escaped(text.get(..end).unwrap_or(&text).trim_end()).fmt(f)
-    }
-}
-
-/// "once", "5 times".
-struct Times(u64);
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 1 { f.write_str("once") } else { write!(f, "{} times", self.0) }
-    }
-}
-
-/// So many receivers are named in one line at most, with so many characters of their names and so many SEQ ranges each:
+/// So many receivers are named in one line at most, with so many columns of their names and so many SEQ ranges each:
 /// after a failover a receiver may have many.
 const NAMED: usize = 4;
 const NAME: usize = 40;
@@ -298,7 +283,7 @@ impl fmt::Display for Losses<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lost = self.0.losses();
         named(f, lost, "; lost ", |f, (receiver, loss)| {
-            write!(f, "{} ({}), {loss}", receiver.address, Name(&receiver.name, NAME))
+            write!(f, "{} ({}), {loss}", receiver.address, Truncated(&receiver.name, NAME))
         })
     }
 }

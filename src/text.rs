@@ -2,6 +2,7 @@
 
 use crate::protocol::nanos;
 use std::fmt::{self, Write};
+use std::io;
 use std::time::Duration;
 
 /// Shows text from the network or the command line with every control and formatting character escaped, so that it can
@@ -23,16 +24,30 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Shows a name as [`Escaped`] does, but at most so many characters of it, then `…`.
-pub struct Name<'a>(pub &'a str, pub usize);
+/// Shows text as [`Escaped`] does, cut to a number of terminal columns; `…` follows if there is more.
+pub struct Truncated<'a>(pub &'a str, pub usize);
 
-impl fmt::Display for Name<'_> {
+impl fmt::Display for Truncated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.0.char_indices().nth(self.1).map_or(self.0.len(), |(end, _)| end);
-        let (shown, rest) = self.0.split_at_checked(end).unwrap_or((self.0, ""));
-        Escaped(shown).fmt(f)?;
-        if rest.is_empty() { Ok(()) } else { f.write_char('…') }
+        let mut room = self.1;
+        for c in self.0.chars() {
+            let escaped = Escaped(c.encode_utf8(&mut [0; 4])).to_string();
+            let Some(left) = room.checked_sub(width(&escaped)) else { return f.write_char('…') };
+            room = left;
+            f.write_str(&escaped)?;
+        }
+        Ok(())
     }
+}
+
+/// Roughly how many terminal columns a text takes: East Asian wide characters and emoji take two.
+pub fn width(text: &str) -> usize {
+    let is_wide = |c| {
+        matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
+            | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
+            | '\u{20000}'..='\u{3fffd}')
+    };
+    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
 }
 
 /// Shows bytes as text in double quotes: printable ASCII as it is, the rest as `\xNN`; at most the given number of
@@ -59,14 +74,37 @@ pub fn needs_escape(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }
 
-/// Bidirectional controls, zero-width and separator characters: invisible, and able to reorder what stands around them.
+/// Invisible characters, some of which reorder the ones around them: Unicode's Default_Ignorable_Code_Point, the line,
+/// paragraph and annotation separators, and the glyphs that are blank without being spaces.
 fn is_invisible(c: char) -> bool {
     matches!(c,
-        '\u{00ad}' | '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A duration in seconds with so many decimals (0 to 9), half rounded up: `26.247`. Integers only, since formatting of
+/// A number and what it counts: `1 packet`, `3 packets`.
+pub struct Count(pub u64, pub &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+/// The system's message without Rust's `(os error 2)`.
+pub struct OsMessage<'a>(pub &'a io::Error);
+
+impl fmt::Display for OsMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let end = self.0.raw_os_error().and_then(|_| text.rfind('(')).unwrap_or(text.len());
+        Escaped(text.get(..end).unwrap_or(&text).trim_end()).fmt(f)
+    }
+}
+
+/// A duration in seconds with this many decimals (0 to 9), half rounded up: `26.247`. Integers only, since formatting of
 /// floating-point numbers is a tenth of the binary.
 pub struct Seconds(pub Duration, pub u32);
 
@@ -76,16 +114,16 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// A duration that somebody set, in seconds without needless zeros: `90`, `0.25`. To the millisecond.
-pub struct Limit(pub Duration);
+/// A duration that somebody set, in seconds without trailing zeros: `90`, `0.25`. To the millisecond.
+pub struct TrimmedSeconds(pub Duration);
 
-impl fmt::Display for Limit {
+impl fmt::Display for TrimmedSeconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Seconds(self.0, 3).to_string().trim_end_matches('0').trim_end_matches('.'))
     }
 }
 
-/// A duration in milliseconds with so many decimals (0 to 6): `335.148`.
+/// A duration in milliseconds with this many decimals (0 to 6): `335.148`.
 pub struct Millis(pub Duration, pub u32);
 
 impl fmt::Display for Millis {
@@ -120,21 +158,46 @@ mod tests {
         assert_eq!(Escaped("a\x1b[2J\r\n\u{9b}1m").to_string(), "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}1m");
         assert_eq!(Escaped("\u{202e}gpj\u{200b}\u{feff}").to_string(), "\\u{202e}gpj\\u{200b}\\u{feff}");
         assert_eq!(Escaped("é 東\\").to_string(), "é 東\\\\");
+        let invisible = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{200b}\u{2028}\u{202e}\u{2060}\u{2066}\
+            \u{2800}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{fffb}\u{1bca0}\u{1d159}\u{1d173}\u{1d17a}\u{e0001}\u{e0100}\
+            \u{e01ef}\u{e0fff}";
+        assert_eq!(invisible.chars().filter(|c| !needs_escape(*c)).collect::<Vec<_>>(), []);
+        let visible =
+            "a~\u{a0}é\u{301}ß\u{2010}…\u{2027}\u{203b}\u{2801}\u{3000}東\u{fdfd}\u{fe10}\u{fffd}\u{1d15a}😀";
+        assert_eq!(visible.chars().filter(|c| needs_escape(*c)).collect::<Vec<_>>(), []);
         assert_eq!(Excerpt(b"ab\0\xff\n'\"\\", 9).to_string(), r#""ab\x00\xff\n'\"\\""#);
         assert_eq!(Excerpt(b"abcdef", 3).to_string(), "\"abc\"…");
     }
 
     #[test]
     fn long_names_are_cut_between_characters() {
-        assert_eq!(Name("東京", 2).to_string(), "東京");
-        assert_eq!(Name("東京\u{1b}x", 3).to_string(), "東京\\u{1b}…");
-        assert_eq!(Name("", 0).to_string(), "");
+        for (name, columns, shown) in [
+            ("5th Receiver", 12, "5th Receiver"),
+            ("5th Receivers", 12, "5th Receiver…"),
+            ("東京東京", 5, "東京…"),
+            ("a\x1b[2J", 5, "a…"),
+            ("\u{202e}x", 8, "\\u{202e}…"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(Truncated(name, columns).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn one_is_singular_and_zero_is_plural() {
+        assert_eq!([0, 1, 2].map(|n| Count(n, "byte").to_string()), ["0 bytes", "1 byte", "2 bytes"]);
+    }
+
+    #[test]
+    fn a_system_error_is_shown_without_its_number() {
+        assert_eq!(OsMessage(&io::Error::from_raw_os_error(2)).to_string(), "No such file or directory");
+        assert_eq!(OsMessage(&io::Error::other("odd\x07 (very)")).to_string(), "odd\\u{7} (very)");
     }
 
     #[test]
     fn limits_are_shown_as_they_were_given() {
         for (ms, text) in [(90_000, "90"), (250, "0.25"), (3_600_000, "3600"), (0, "0")] {
-            assert_eq!(Limit(Duration::from_millis(ms)).to_string(), text);
+            assert_eq!(TrimmedSeconds(Duration::from_millis(ms)).to_string(), text);
         }
     }
 

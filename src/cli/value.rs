@@ -1,7 +1,7 @@
 //! The value of an option: read strictly, and quoted in the error when it is not what the option needs.
 
 use super::UsageError;
-use crate::text::{Escaped, Limit};
+use crate::text::{Escaped, TrimmedSeconds};
 use lexopt::Parser;
 use std::ffi::OsString;
 use std::fmt;
@@ -22,7 +22,7 @@ pub(super) struct Bounds {
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", Limit(self.least), Limit(self.most))
+        write!(f, "{} to {}", TrimmedSeconds(self.least), TrimmedSeconds(self.most))
     }
 }
 

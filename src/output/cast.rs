@@ -1,8 +1,8 @@
 //! Who plays in a transaction: what later events, which name receivers by number, are told with.
 
-use super::table::short;
 use mdalp::Event;
 use mdalp::protocol::Receiver;
+use mdalp::text::Truncated;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -44,7 +44,7 @@ impl Cast {
 
 /// `127.0.0.2 (5th Receiver)`, safe to print.
 pub fn full(receiver: &Receiver) -> String {
-    format!("{} ({})", receiver.address, short(&receiver.name, NAME))
+    format!("{} ({})", receiver.address, Truncated(&receiver.name, NAME))
 }
 
 /// An address, if the event is one of this transaction.

@@ -6,7 +6,7 @@ use super::report::known;
 use mdalp::event::MoveReason;
 use mdalp::protocol::{QUEUE_SLOT, SeqRange, TRANSACTION_LIFETIME};
 use mdalp::report::{Latency, LatencySource};
-use mdalp::text::{Excerpt, Millis, Seconds};
+use mdalp::text::{Count, Excerpt, Millis, Seconds};
 use mdalp::{Event, Report};
 use std::fmt;
 use std::time::Duration;
@@ -68,7 +68,8 @@ impl Log {
                 }
                 // When nobody is left, the error that ends the run says all this.
                 if self.level == Level::All || self.at_work.contains(&true) {
-                    let (receiver, packets) = (cast.full(*receiver), Packets(*unacked_packets));
+                    let (receiver, packets) =
+                        (cast.full(*receiver), Count((*unacked_packets).into(), "packet"));
                     self.warn(console, format_args!("lost {receiver}: {loss}; it leaves {packets}"));
                 }
             }
@@ -89,7 +90,7 @@ impl Log {
         for (index, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
             let receiver = cast.full(index);
             let latency = LatencyOf(self.latencies.get(index).copied());
-            let (bytes, packets, seqs) = (range.len(), Packets(range.packets()), range);
+            let (bytes, packets, seqs) = (range.len(), Count(range.packets().into(), "packet"), range);
             log(console, format_args!("{receiver}: {latency}{bytes} bytes, {packets}, SEQ {seqs}"));
         }
         if floor > 0 {
@@ -181,15 +182,6 @@ impl fmt::Display for LatencyOf {
             }
             None => f.write_str("latency unknown, "),
         }
-    }
-}
-
-/// `1 packet`, `20 packets`.
-struct Packets(u32);
-
-impl fmt::Display for Packets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} packet{}", self.0, if self.0 == 1 { "" } else { "s" })
     }
 }
 

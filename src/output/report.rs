@@ -1,9 +1,9 @@
 //! The end, for a person: a table, and one line.
 
-use super::table::{Table, short};
+use super::table::Table;
 use mdalp::Report;
 use mdalp::report::{Latency, LatencySource, Loss, ReceiverReport, ReceiverStatus};
-use mdalp::text::{Millis, Seconds};
+use mdalp::text::{Count, Millis, Seconds, Truncated};
 use std::fmt;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub fn table(report: &Report) -> Table {
     for receiver in &report.receivers {
         table.row(vec![
             receiver.address.to_string(),
-            short(&receiver.name, NAME),
+            Truncated(&receiver.name, NAME).to_string(),
             millis(known(receiver.latency)),
             receiver.planned_bytes.to_string(),
             receiver.acked_bytes().to_string(),
@@ -50,11 +50,9 @@ pub struct LastLine<'a>(pub &'a Report);
 impl fmt::Display for LastLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        let (bytes, elapsed) = (report.acked_bytes(), Seconds(report.elapsed, 2));
-        let (packets, resent) = (report.acked_packets(), report.retransmissions());
-        let plural = |n: u64| if n == 1 { "" } else { "s" };
-        let (b, p) = (plural(bytes), plural(u64::from(packets)));
-        write!(f, "{bytes} byte{b} acknowledged in {elapsed} s, {packets} packet{p}, {resent} resent")
+        let (bytes, elapsed) = (Count(report.acked_bytes(), "byte"), Seconds(report.elapsed, 2));
+        let (packets, resent) = (Count(report.acked_packets().into(), "packet"), report.retransmissions());
+        write!(f, "{bytes} acknowledged in {elapsed} s, {packets}, {resent} resent")
     }
 }
 
