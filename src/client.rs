@@ -106,17 +106,22 @@ impl Client {
             let plan = plan::single(payload.len(), listed, index).map_err(too_large)?;
             return Ok(Split { plan, latencies: None, measuring: Duration::ZERO });
         }
-        let latencies = match &self.options.latencies {
-            Some(stated) if stated.len() != listed => {
-                return Err(Error::LatencyCount { given: stated.len(), listed });
+        let latencies: Vec<_> = match &self.options.latencies {
+            Some(given) if given.len() != listed => {
+                return Err(Error::LatencyCount { given: given.len(), listed });
             }
-            Some(stated) => {
-                stated.iter().map(|&rtt| Latency { rtt, source: LatencySource::Stated }).collect()
-            }
+            Some(given) => given.iter().map(|&rtt| Latency { rtt, source: LatencySource::Given }).collect(),
             None => {
-                let addresses: Vec<_> = receivers.iter().map(|r| r.address).collect();
+                let mut addresses = Vec::new();
+                receivers.iter().map(|r| r.address).for_each(|address| {
+                    if !addresses.contains(&address) {
+                        addresses.push(address);
+                    }
+                });
                 let bound = self.options.deadline.and_then(|limit| start.checked_add(limit));
-                latency::measure(&addresses, self.options.bind, bound, observer)
+                let measured = latency::measure(&addresses, self.options.bind, bound, observer);
+                let of = |address| addresses.iter().position(|a| *a == address).and_then(|i| measured.get(i));
+                receivers.iter().filter_map(|r| of(r.address)).copied().collect()
             }
         };
         let measuring = start.elapsed();

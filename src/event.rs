@@ -63,6 +63,8 @@ pub enum Event<'a> {
     LatencyFallback {
         /// The line.
         reason: &'a str,
+        /// Whether the user should act on it: not where another way to measure was answered.
+        warning: bool,
     },
     /// The latencies are known.
     Latencies {

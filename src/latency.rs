@@ -1,42 +1,48 @@
 //! How far away each receiver is: the mean of three ICMP echoes, or of three UDP probes where the kernel refuses ICMP
-//! sockets. The only file that names ping_rs. A latency that cannot be had never fails a transfer.
+//! sockets. The only file that names ping_rs. An unavailable latency never fails a transfer.
 
 use crate::error::Plain;
 use crate::event::{Event, Observer};
 use crate::report::{Latency, LatencySource};
 use crate::text::Seconds;
 use crate::udp;
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use ping_rs::PingError;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest that measuring takes, all receivers together.
-const BOUND: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Echoes a receiver, like the reference (PROTOCOL.md, "Rules").
-const ECHOES: u32 = 3;
+/// Echoes per receiver, like the reference.
+const ECHOES: usize = 3;
 
-/// Up to so many receivers all echoes are sent at once, each by a thread; above, one thread a receiver sends them in
-/// turn.
-const AT_ONCE: usize = 32;
+/// The most threads that wait for answers at one time; with more receivers than this, one per receiver.
+const THREADS: usize = 96;
 
-/// What a thread here needs, in bytes. Its buffers are 3 KB.
+/// How long to wait for an answer before another thread is started, and for all echoes together.
+const MAX_PAUSE: Duration = Duration::from_millis(5);
+const ALL_PAUSES: Duration = Duration::from_millis(100);
+
+/// A thread's stack, in bytes. Its buffers are 3 KB.
 const STACK: usize = 64 * 1024;
 
-/// Where nobody listens, so that a host answers "port unreachable": traceroute's first port.
+/// Where nothing listens, so that a host answers "port unreachable": traceroute's first port.
 const PROBE_PORT: u16 = 33434;
 
 /// What an echo or a probe carries.
 const PROBE: [u8; 8] = *b"mdalp\0\0\0";
 
 /// How much later than asked for the kernel may end a wait of a second; until then the sockets here are open.
-const LATE: Duration = Duration::from_millis(100);
+const TIMER_SLACK: Duration = Duration::from_millis(100);
 
-/// No time-out below this: ping_rs would wait for ever with less than a microsecond.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// The shortest timeout: ping_rs would wait forever with less than a microsecond.
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
 const EPERM: u32 = 1;
 const EACCES: u32 = 13;
@@ -59,276 +65,332 @@ const NO_SUCH_SOCKET: [u32; 3] = if cfg!(any(
     [93, 94, 97]
 };
 
-/// Measures the latencies of `receivers`, in their order; an address that comes twice is measured once. Done after
-/// about one round trip to the slowest (three with more than 32 receivers), or a second if one does not answer, and
-/// never after `bound`. With a local address to send from, which a ping cannot be bound to, UDP probes measure. Each
-/// fallback is told in one line.
+/// Measures the latencies of `receivers`, in their order; each address should come once. Takes about one round trip to
+/// the slowest (three with more than 96 receivers), or a second if one does not answer, and never ends after `deadline`.
+/// With a local address to send from, which a ping cannot be bound to, UDP probes measure. Each fallback is one event.
 pub(crate) fn measure(
     receivers: &[IpAddr],
     bind: Option<IpAddr>,
-    bound: Option<Instant>,
+    deadline: Option<Instant>,
     observer: &mut dyn Observer,
 ) -> Vec<Latency> {
-    let ping: Option<Ask> = if bind.is_none() { Some(icmp_echo) } else { None };
-    measure_by(Method { ping, probe: udp_probe, bind, long_enough }, receivers, bound, observer)
+    let ping: Option<Probe> = if bind.is_none() { Some(icmp_echo) } else { None };
+    measure_by(Method { warm_up, ping, probe: udp_probe, bind, extra_wait }, receivers, deadline, observer)
 }
 
 fn measure_by(
     method: Method,
     receivers: &[IpAddr],
-    bound: Option<Instant>,
+    deadline: Option<Instant>,
     observer: &mut dyn Observer,
 ) -> Vec<Latency> {
     let start = Instant::now();
-    let before = |at: Instant| bound.map_or(at, |bound| bound.min(at));
-    let end = before(start + BOUND);
-    let distinct = distinct(receivers);
-    let replies = ask_all(method, &distinct, Times { start, end, until: before(end + LATE) });
+    let before = |at: Instant| deadline.map_or(at, |deadline| deadline.min(at));
+    let end = before(start + MAX_WAIT);
+    let replies = probe_all(method, receivers, end, before(end + TIMER_SLACK));
     let window = end.saturating_duration_since(start);
-    for reason in fallbacks(&replies, method.bind, window) {
-        observer.event(&Event::LatencyFallback { reason: &reason });
+    for (warning, reason) in fallbacks(&replies, window) {
+        observer.event(&Event::LatencyFallback { reason: &reason, warning });
     }
-    let latencies = combine(&replies);
-    let of = |address| distinct.iter().zip(&latencies).find(|(d, _)| *d == address).map(|(_, l)| *l);
-    receivers.iter().filter_map(of).collect()
+    fill_missing(&replies)
 }
 
-/// The addresses without repetitions, in the order in which they first come.
-fn distinct(addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let mut distinct = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        if !distinct.contains(address) {
-            distinct.push(*address);
-        }
-    }
-    distinct
-}
-
-/// How receivers are asked.
+/// How receivers are probed.
 #[derive(Clone, Copy)]
 struct Method {
+    /// [`warm_up`], or nothing in a test.
+    warm_up: fn(&Method),
     /// By ICMP; `None` if that is out of the question.
-    ping: Option<Ask>,
+    ping: Option<Probe>,
     /// By UDP, once the kernel has refused the ping.
-    probe: Ask,
-    /// The local address to ask from.
+    probe: Probe,
+    /// The local address to send from.
     bind: Option<IpAddr>,
-    /// [`long_enough`], or a test's own.
-    long_enough: fn(Duration) -> Duration,
+    /// [`extra_wait`], or a test's own.
+    extra_wait: fn(Duration) -> Duration,
 }
 
-/// Asks an address, from a local address if there is one, waits so long at most, and says how long the answer took.
-type Ask = fn(IpAddr, Option<IpAddr>, Duration) -> Result<Duration, Failure>;
+/// Probes an address, from a local address if one is given, and waits up to this long for the answer.
+type Probe = fn(IpAddr, Option<IpAddr>, Duration) -> Reply;
 
-/// Why there is no answer.
+/// The result of one echo or probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Failure {
-    /// None came in time.
-    Silent,
-    /// The kernel refuses to let this process ping: its error.
-    Refused { code: u32, why: String },
-    /// Something else went wrong here or on the way.
-    Trouble(String),
-}
-
-/// What asking one receiver brought.
-#[derive(Clone, Debug, Default)]
-struct Replies {
-    icmp: Vec<Duration>,
-    udp: Vec<Duration>,
-    /// The kernel's error, if it refused to ping.
-    refused: Option<(u32, String)>,
-    /// What else went wrong last.
-    trouble: Option<String>,
-}
-
-/// What one echo or probe brought.
-enum Outcome {
+enum Reply {
+    /// An ICMP echo was answered after this time.
     Icmp(Duration),
+    /// A UDP probe was answered after this time.
     Udp(Duration),
-    Failed(Failure),
+    /// No answer came in time.
+    None,
+    /// The kernel refuses to let this process ping: its error's number.
+    Refused(u32),
+    /// Something else went wrong here or on the way.
+    Error(String),
 }
 
-impl Replies {
-    fn add(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Icmp(rtt) => self.icmp.push(rtt),
-            Outcome::Udp(rtt) => self.udp.push(rtt),
-            Outcome::Failed(Failure::Silent) => {}
-            Outcome::Failed(Failure::Refused { code, why }) => self.refused = Some((code, why)),
-            Outcome::Failed(Failure::Trouble(why)) => self.trouble = Some(why),
-        }
-    }
-
-    fn latency(&self) -> Option<Latency> {
-        let mean = |rtts: &[Duration]| {
-            let count = u32::try_from(rtts.len()).ok()?;
-            rtts.iter().sum::<Duration>().checked_div(count)
-        };
-        let count = |rtts: &[Duration]| u8::try_from(rtts.len()).unwrap_or(u8::MAX);
-        let icmp =
-            mean(&self.icmp).map(|rtt| Latency { rtt, source: LatencySource::Icmp(count(&self.icmp)) });
-        icmp.or_else(|| {
-            mean(&self.udp).map(|rtt| Latency { rtt, source: LatencySource::UdpProbe(count(&self.udp)) })
-        })
-    }
-
-    /// Why the kernel does not let this process ping. That a probe of the same receiver met with the same error says
-    /// that nothing may be sent there: a route or a firewall forbids it.
-    fn refusal(&self) -> Option<&(u32, String)> {
-        self.refused.as_ref().filter(|(_, why)| self.trouble.as_ref() != Some(why))
-    }
-
-    fn is_answered(&self) -> bool {
-        !(self.icmp.is_empty() && self.udp.is_empty())
-    }
+/// The mean of one receiver's answers, and their number; `None` without an answer.
+fn latency(replies: &[Reply]) -> Option<Latency> {
+    let mean = |rtt_of: fn(&Reply) -> Option<Duration>, source: fn(u8) -> LatencySource| {
+        let rtts = || replies.iter().filter_map(rtt_of);
+        let count = u8::try_from(rtts().count()).ok()?;
+        let rtt = rtts().sum::<Duration>().checked_div(count.into())?;
+        Some(Latency { rtt, source: source(count) })
+    };
+    let icmp = mean(|r| if let Reply::Icmp(rtt) = r { Some(*rtt) } else { None }, LatencySource::Icmp);
+    icmp.or_else(|| {
+        mean(|r| if let Reply::Udp(rtt) = r { Some(*rtt) } else { None }, LatencySource::UdpProbe)
+    })
 }
 
 /// The latencies in the order of `replies`: a receiver that did not answer counts as the slowest that did; if none
 /// did, all count alike.
-fn combine(replies: &[Replies]) -> Vec<Latency> {
-    let measured: Vec<_> = replies.iter().map(Replies::latency).collect();
-    let absent = match measured.iter().flatten().map(|latency| latency.rtt).max() {
-        Some(slowest) => Latency { rtt: slowest, source: LatencySource::Silent },
-        None => Latency { rtt: BOUND, source: LatencySource::Equal },
+fn fill_missing(replies: &[Vec<Reply>]) -> Vec<Latency> {
+    let measured: Vec<_> = replies.iter().map(|replies| latency(replies)).collect();
+    let missing = match measured.iter().flatten().map(|latency| latency.rtt).max() {
+        Some(slowest) => Latency { rtt: slowest, source: LatencySource::NoReply },
+        None => Latency { rtt: MAX_WAIT, source: LatencySource::Fallback },
     };
-    measured.into_iter().map(|latency| latency.unwrap_or(absent)).collect()
+    measured.into_iter().map(|latency| latency.unwrap_or(missing)).collect()
 }
 
-/// One line for each way in which measuring did not go as usual. The texts are the system's and ours: safe to print.
-fn fallbacks(replies: &[Replies], bind: Option<IpAddr>, window: Duration) -> Vec<String> {
+fn error(replies: &[Reply]) -> Option<&str> {
+    replies.iter().find_map(|reply| if let Reply::Error(why) = reply { Some(why.as_str()) } else { None })
+}
+
+/// Why the kernel does not let this process ping: its error's number. If a probe of the same receiver met the same error,
+/// nothing may be sent there at all: a route or a firewall forbids it.
+fn refusal(replies: &[Reply]) -> Option<u32> {
+    let refused = |reply: &Reply| if let Reply::Refused(code) = reply { Some(*code) } else { None };
+    replies.iter().find_map(refused).filter(|code| error(replies) != Some(&system_error(*code)))
+}
+
+/// One line for each way in which measuring did not go as usual, and whether the user should act on it. The texts are
+/// the system's and ours: safe to print.
+fn fallbacks(replies: &[Vec<Reply>], window: Duration) -> Vec<(bool, String)> {
     let mut lines = Vec::new();
     let all = replies.len();
-    let by_udp = format!("measured with UDP probes to port {PROBE_PORT} instead");
-    if let Some(bind) = bind.filter(|_| all > 0) {
-        lines.push(format!(
-            "{all} of {all} receivers not pinged: a ping cannot be sent from {bind}; {by_udp}"
+    let unanswered = || replies.iter().filter(|replies| latency(replies).is_none());
+    let silent = unanswered().count();
+    let mut refusals = replies.iter().filter_map(|replies| refusal(replies));
+    if let Some(code) = refusals.next() {
+        let (count, why) = (1 + refusals.count(), system_error(code));
+        let (reason, hint) = if code == EACCES { PING_GROUP_RANGE } else { ("", "") };
+        lines.push((
+            unanswered().any(|replies| refusal(replies).is_some()),
+            format!(
+                "{count} of {all} receivers not pinged: {why}{reason}; \
+                 measured with UDP probes to port {PROBE_PORT} instead{hint}"
+            ),
         ));
     }
-    let mut refused = replies.iter().filter_map(Replies::refusal);
-    if let Some((code, why)) = refused.next() {
-        let count = 1 + refused.count();
-        let (reason, hint) = if *code == EACCES { PING_GROUP_RANGE } else { ("", "") };
-        lines.push(format!("{count} of {all} receivers not pinged: {why}{reason}; {by_udp}{hint}"));
-    }
-    let silent = replies.iter().filter(|r| !r.is_answered()).count();
     if silent > 0 {
-        let within = Seconds(window, if window == BOUND { 0 } else { 3 });
-        let trouble = replies.iter().filter(|r| !r.is_answered()).find_map(|r| r.trouble.as_deref());
-        let trouble = trouble.map_or(String::new(), |why| format!(" ({why})"));
-        lines.push(if silent == all {
-            format!("no receiver answered within {within} s{trouble}; all get equal shares")
+        let within = Seconds(window, if window == MAX_WAIT { 0 } else { 3 });
+        let error = unanswered().find_map(|replies| error(replies));
+        let error = error.map_or(String::new(), |why| format!(" ({why})"));
+        let line = if silent == all {
+            format!("no receiver answered within {within} s{error}; all get equal shares")
         } else {
             format!(
-                "{silent} of {all} receivers did not answer within {within} s{trouble}; \
+                "{silent} of {all} receivers did not answer within {within} s{error}; \
                  counted as the slowest that did"
             )
-        });
+        };
+        lines.push((true, line));
     }
     lines
 }
 
-/// When asking begins, when the last answer counts, and until when threads are waited for that have none.
-struct Times {
-    start: Instant,
+/// Decides when to start another thread: the first immediately, the next whenever no answer came for a pause. Receivers
+/// that answer quickly are thus probed one after another, by one thread: on a slow processor threads that run at one time
+/// would measure one another. Far ones are probed in parallel.
+struct Starter {
     end: Instant,
-    until: Instant,
+    echoes: usize,
+    max: usize,
+    started: usize,
+    pause: Duration,
+    next: Instant,
 }
 
-/// Asks all receivers, each from threads of its own, and takes what they say until there is nothing more to wait for.
-///
-/// The threads are detached and have a channel, where scoped threads would be simpler: `send_ping` blocks for its whole
-/// time-out and cannot be interrupted, and a scope waits for all its threads, so one lost echo of many would cost the full
-/// second. Up to [`AT_ONCE`] receivers such a thread is left behind, and ends by itself at `end`. With more it is
-/// waited for, so that sockets here do not take descriptors from the transfer.
-fn ask_all(method: Method, receivers: &[IpAddr], times: Times) -> Vec<Replies> {
-    let Times { start, end, mut until } = times;
-    let mut replies = vec![Replies::default(); receivers.len()];
-    let turns = if receivers.len() <= AT_ONCE { 1 } else { ECHOES };
-    let (sender, outcomes) = unbounded();
-    for _ in 0..ECHOES / turns {
-        for (index, (&address, replies)) in receivers.iter().zip(&mut replies).enumerate() {
-            let sender = sender.clone();
-            let ask = move || ask_in_turn(method, address, turns, end, index, &sender);
-            if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(ask) {
-                replies.trouble = Some(format!("no thread: {}", Plain(&error)));
-            }
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Start a thread.
+    Start,
+    /// Look again at this time, or after a reply.
+    Wait(Instant),
+    /// No more threads are needed, or the time is up.
+    Enough,
+}
+
+impl Starter {
+    fn new(receivers: usize, now: Instant, end: Instant) -> Self {
+        let echoes = receivers * ECHOES;
+        let pauses = u32::try_from(echoes).unwrap_or(u32::MAX).max(1);
+        Self {
+            end,
+            echoes,
+            max: echoes.min(receivers.max(THREADS)),
+            started: 0,
+            pause: MAX_PAUSE.min(ALL_PAUSES / pauses),
+            next: now,
         }
     }
-    drop(sender);
-    let mut unanswered = receivers.len();
-    // Ends when all threads have, or at `until`.
-    while let Ok((index, outcome)) = outcomes.recv_deadline(until) {
-        let Some(replies) = replies.get_mut(index) else { continue };
-        let was_answered = replies.is_answered();
-        replies.add(outcome);
-        if !was_answered && replies.is_answered() {
-            unanswered -= 1;
-            if unanswered == 0 && turns == 1 {
-                until = until.min(start + (method.long_enough)(start.elapsed()));
-            }
+
+    /// `taken` is the number of echoes that threads have taken on so far.
+    fn poll(&mut self, now: Instant, taken: usize) -> Step {
+        if now >= self.end || taken >= self.echoes || self.started >= self.max {
+            return Step::Enough;
         }
+        if now < self.next {
+            return Step::Wait(self.next);
+        }
+        self.next = now + self.pause;
+        // A thread that has yet to begin lacks the processor; another would compete with it.
+        if taken < self.started {
+            return Step::Wait(self.next);
+        }
+        self.started += 1;
+        Step::Start
+    }
+
+    fn on_reply(&mut self, now: Instant) {
+        self.next = now + self.pause;
+    }
+}
+
+/// Which echo is next, for all threads: every receiver is asked once before any is asked again.
+struct Queue {
+    receivers: Vec<IpAddr>,
+    taken: AtomicUsize,
+}
+
+impl Queue {
+    /// The receiver to ask next, and its place.
+    fn next(&self) -> Option<(usize, IpAddr)> {
+        let echo = self.taken.fetch_add(1, Relaxed);
+        let index =
+            echo.checked_rem(self.receivers.len()).filter(|_| echo < self.receivers.len() * ECHOES)?;
+        Some((index, *self.receivers.get(index)?))
+    }
+}
+
+/// Probes all receivers and collects the replies until there is nothing more to wait for, no later than `until`; nothing
+/// is sent after `end`.
+///
+/// The threads are detached and have a channel, where scoped threads would be simpler: `send_ping` blocks for its whole
+/// timeout and cannot be interrupted, and a scope waits for all its threads, so one lost echo of many would cost the full
+/// second. Such a thread is left behind, and ends by itself at `end`. With more than [`THREADS`] receivers it is waited
+/// for, so that sockets here do not take descriptors from the transfer.
+fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Instant) -> Vec<Vec<Reply>> {
+    let queue = Arc::new(Queue { receivers: receivers.to_vec(), taken: AtomicUsize::new(0) });
+    let (to, incoming) = unbounded();
+    let mut to = Some(to);
+    let mut last_taken = Instant::now();
+    let mut starter = Starter::new(receivers.len(), last_taken, end);
+    let mut replies = vec![Vec::new(); receivers.len()];
+    let (mut unanswered, mut slowest) = (receivers.len(), Duration::ZERO);
+    let mut not_asked = "no time left to ask".to_owned();
+    loop {
+        let (now, taken) = (Instant::now(), queue.taken.load(Relaxed));
+        if taken < starter.echoes {
+            last_taken = now;
+        } else if unanswered == 0 && receivers.len() <= THREADS {
+            until = until.min(last_taken + (method.extra_wait)(slowest));
+        }
+        let mut wake = until;
+        match starter.poll(now, taken) {
+            Step::Start => {
+                let (queue, to) = (Arc::clone(&queue), to.clone());
+                let probe = move || to.map_or((), |to| probe_in_turn(method, &queue, end, &to));
+                if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(probe) {
+                    not_asked = format!("no thread: {}", Plain(&error));
+                    starter.max = 0;
+                }
+                continue;
+            }
+            Step::Wait(at) => wake = until.min(at),
+            // From now on the end of the last thread is the end of the replies.
+            Step::Enough => to = None,
+        }
+        match incoming.recv_deadline(wake) {
+            Ok((index, reply)) => {
+                starter.on_reply(Instant::now());
+                let Some(replies) = replies.get_mut(index) else { continue };
+                if let Some(Latency { rtt, .. }) = latency(slice::from_ref(&reply)) {
+                    slowest = slowest.max(rtt);
+                    unanswered -= usize::from(latency(replies).is_none());
+                }
+                replies.push(reply);
+            }
+            Err(RecvTimeoutError::Timeout) if wake < until => {}
+            Err(_) => break,
+        }
+    }
+    for replies in replies.iter_mut().skip(queue.taken.load(Relaxed)) {
+        replies.push(Reply::Error(not_asked.clone()));
     }
     replies
 }
 
-/// How long after the start a second or third answer is worth waiting for, if after `first` every receiver had
-/// answered once. Without this a single lost echo would cost the whole bound.
-fn long_enough(first: Duration) -> Duration {
-    first * 5 / 4 + Duration::from_millis(20)
+/// How long after the last echo was sent a second or third answer is worth waiting for, if every receiver has answered
+/// once, the slowest after `slowest`. Without this a single lost echo would cost the whole second.
+fn extra_wait(slowest: Duration) -> Duration {
+    slowest * 5 / 4 + Duration::from_millis(20)
 }
 
-/// A thread: asks one receiver so often, each time after the answer to the one before, until nobody listens any more.
-fn ask_in_turn(
-    method: Method,
-    address: IpAddr,
-    turns: u32,
-    end: Instant,
-    index: usize,
-    to: &Sender<(usize, Outcome)>,
-) {
-    let tell = |outcome| to.send((index, outcome)).is_ok();
-    let mut ping = method.ping;
-    for _ in 0..turns {
-        if let (Some(ask), Some(left)) = (ping, time_left(end)) {
-            let result = ask(address, method.bind, left);
-            let refused = matches!(result, Err(Failure::Refused { .. }));
-            if !tell(result.map_or_else(Outcome::Failed, Outcome::Icmp)) {
+/// A thread: sends one echo of the queue after another, each after the answer to the one before, until `end` or until
+/// no one receives the replies any more.
+fn probe_in_turn(method: Method, queue: &Queue, end: Instant, to: &Sender<(usize, Reply)>) {
+    if queue.taken.load(Relaxed) == 0 {
+        (method.warm_up)(&method);
+    }
+    while let Some(wait) = time_left(end)
+        && let Some((index, address)) = queue.next()
+    {
+        let mut reply = method.ping.map(|ping| ping(address, method.bind, wait));
+        if let Some(refused @ Reply::Refused(_)) = reply {
+            if to.send((index, refused)).is_err() {
                 return;
             }
-            if !refused {
-                continue;
-            }
-            ping = None;
+            reply = None;
         }
-        let Some(left) = time_left(end) else { return };
-        let result = (method.probe)(address, method.bind, left);
-        if !tell(result.map_or_else(Outcome::Failed, Outcome::Udp)) {
+        let reply = reply.or_else(|| Some((method.probe)(address, method.bind, time_left(end)?)));
+        if reply.is_some_and(|reply| to.send((index, reply)).is_err()) {
             return;
         }
     }
 }
 
-fn time_left(end: Instant) -> Option<Duration> {
-    Some(end.saturating_duration_since(Instant::now())).filter(|left| *left >= SHORTEST)
+/// Probes this host, unmeasured, so that the first receiver does not pay for what is slow once: code that comes from the
+/// disk, cold caches.
+fn warm_up(method: &Method) {
+    let host = Ipv4Addr::LOCALHOST.into();
+    if !matches!(method.ping.map(|ping| ping(host, None, MIN_WAIT)), Some(Reply::Icmp(_))) {
+        (method.probe)(host, None, MIN_WAIT);
+    }
 }
 
-/// One ICMP echo. Timed here, since ping_rs gives whole milliseconds.
-fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Result<Duration, Failure> {
+fn time_left(end: Instant) -> Option<Duration> {
+    Some(end.saturating_duration_since(Instant::now())).filter(|left| *left >= MIN_WAIT)
+}
+
+/// One ICMP echo. Timed here, since ping_rs gives whole milliseconds; but it times the sending and the answer alone, and
+/// here the making of the socket comes in, which is slow on a slow host.
+fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
     let start = Instant::now();
     let result = ping_rs::send_ping(&address, wait, &PROBE, None);
     let rtt = start.elapsed();
     match result {
-        Ok(reply) if reply.address == address => Ok(rtt),
-        // The other one is somebody else's answer.
-        Ok(_) | Err(PingError::TimedOut | PingError::IoPending) => Err(Failure::Silent),
-        Err(PingError::OsError(code, _)) if is_refusal(code) => {
-            Err(Failure::Refused { code, why: system_error(code) })
+        Ok(reply) if reply.address == address => {
+            Reply::Icmp(rtt.min(Duration::from_millis(u64::from(reply.rtt) + 1)))
         }
-        Err(PingError::OsError(code, _)) => Err(Failure::Trouble(system_error(code))),
-        Err(PingError::IpError(_)) => Err(Failure::Trouble("not an echo reply".to_owned())),
+        // The other one is somebody else's answer.
+        Ok(_) | Err(PingError::TimedOut | PingError::IoPending) => Reply::None,
+        Err(PingError::OsError(code, _)) if is_refusal(code) => Reply::Refused(code),
+        Err(PingError::OsError(code, _)) => Reply::Error(system_error(code)),
+        Err(PingError::IpError(_)) => Reply::Error("not an echo reply".to_owned()),
         Err(PingError::BadParameter(_) | PingError::DataSizeTooBig(_)) => {
-            Err(Failure::Trouble("not a valid ping".to_owned()))
+            Reply::Error("not a valid ping".to_owned())
         }
     }
 }
@@ -344,23 +406,22 @@ fn is_refusal(code: u32) -> bool {
 }
 
 /// One UDP probe: a closed port answers with a refusal, an open one perhaps with something.
-fn udp_probe(address: IpAddr, bind: Option<IpAddr>, wait: Duration) -> Result<Duration, Failure> {
+fn udp_probe(address: IpAddr, bind: Option<IpAddr>, wait: Duration) -> Reply {
     udp_probe_to(SocketAddr::new(address, PROBE_PORT), bind, wait)
+        .unwrap_or_else(|error| Reply::Error(Plain(&error).to_string()))
 }
 
-fn udp_probe_to(peer: SocketAddr, bind: Option<IpAddr>, wait: Duration) -> Result<Duration, Failure> {
-    let trouble = |error: io::Error| Failure::Trouble(Plain(&error).to_string());
-    let socket = udp::connect(bind, peer).map_err(trouble)?;
-    socket.set_read_timeout(Some(wait)).map_err(trouble)?;
+fn udp_probe_to(peer: SocketAddr, bind: Option<IpAddr>, wait: Duration) -> io::Result<Reply> {
+    let socket = udp::connect(bind, peer)?;
+    socket.set_read_timeout(Some(wait))?;
     let start = Instant::now();
-    socket.send(&PROBE).map_err(trouble)?;
+    socket.send(&PROBE)?;
     let result = socket.recv(&mut [0]);
     let rtt = start.elapsed();
     match result {
-        Ok(_) => Ok(rtt),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(rtt),
-        Err(error) if udp::nothing_came(&error) => Err(Failure::Silent),
-        Err(error) => Err(trouble(error)),
+        Err(error) if udp::nothing_came(&error) => Ok(Reply::None),
+        Err(error) if error.kind() != ErrorKind::ConnectionRefused => Err(error),
+        _ => Ok(Reply::Udp(rtt)),
     }
 }
 

@@ -12,11 +12,11 @@ pub enum LatencySource {
     /// The mean of this many answers to UDP probes, since the kernel refuses ICMP sockets here.
     UdpProbe(u8),
     /// It did not answer, so it counts as the slowest that did.
-    Silent,
-    /// Nobody answered, so all count alike.
-    Equal,
-    /// The user stated it.
-    Stated,
+    NoReply,
+    /// No receiver answered, so all count alike.
+    Fallback,
+    /// The user gave it.
+    Given,
 }
 
 /// A receiver's latency, the weight of its share.

@@ -59,7 +59,7 @@ fn the_deadline_includes_the_measuring() {
     let mut reasons = Vec::new();
     let whole = Payload::from_bytes("payload").unwrap();
     let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| {
-        if let Event::LatencyFallback { reason } = event {
+        if let Event::LatencyFallback { reason, .. } = event {
             reasons.push((*reason).to_owned());
         }
     });

@@ -230,7 +230,7 @@ impl<'a> Transfer<'a> {
             give_up: self.options.give_up,
         };
         let measured =
-            member.latency.filter(|l| !matches!(l.source, LatencySource::Silent | LatencySource::Equal));
+            member.latency.filter(|l| !matches!(l.source, LatencySource::NoReply | LatencySource::Fallback));
         let ping = measured.map(|latency| latency.rtt);
         let (work, work_to_do) = channel::bounded(1);
         let sender = Sender {

@@ -1,7 +1,6 @@
 use super::*;
 use crate::testing::ms;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,117 +17,120 @@ fn last_octet(address: IpAddr) -> u8 {
 }
 
 /// Hosts 1 to 99 answer after so many milliseconds, host 100 never does, to 101 nothing can be sent.
-fn answer(address: IpAddr, _: Option<IpAddr>, _: Duration) -> Result<Duration, Failure> {
+fn answer(address: IpAddr, by: fn(Duration) -> Reply) -> Reply {
     match last_octet(address) {
-        100 => Err(Failure::Silent),
-        101 => Err(Failure::Trouble("Too many open files".to_owned())),
-        octet => Ok(ms(octet.into())),
+        100 => Reply::None,
+        101 => Reply::Error("Too many open files".to_owned()),
+        octet => by(ms(octet.into())),
     }
 }
 
-fn refuse(_: IpAddr, _: Option<IpAddr>, _: Duration) -> Result<Duration, Failure> {
-    Err(Failure::Refused { code: EACCES, why: "Permission denied".to_owned() })
+fn icmp(address: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
+    answer(address, Reply::Icmp)
+}
+
+fn udp(address: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
+    answer(address, Reply::Udp)
+}
+
+fn refuse(_: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
+    Reply::Refused(EACCES)
 }
 
 /// For who should not be asked at all: the answer shows in the result.
-fn give_away(_: IpAddr, _: Option<IpAddr>, _: Duration) -> Result<Duration, Failure> {
-    Ok(HOUR)
+fn give_away(_: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
+    Reply::Udp(HOUR)
 }
 
-/// So that a busy machine loses no sample.
-fn for_ever(_: Duration) -> Duration {
-    HOUR
-}
+const BY_ICMP: Method =
+    // For an hour, so that a busy machine loses no sample.
+    Method { warm_up: |_| {}, ping: Some(icmp), probe: give_away, bind: None, extra_wait: |_| HOUR };
+const BY_UDP: Method = Method { ping: Some(refuse), probe: udp, ..BY_ICMP };
 
-const BY_ICMP: Method = Method { ping: Some(answer), probe: give_away, bind: None, long_enough: for_ever };
-const BY_UDP: Method = Method { ping: Some(refuse), probe: answer, ..BY_ICMP };
+/// What the observer is told: the line, and before it "warning: " if it is one.
+fn note(lines: &mut Vec<String>) -> impl FnMut(&Event<'_>) {
+    |event| {
+        let Event::LatencyFallback { reason, warning } = event else { panic!("{event:?}") };
+        lines.push(format!("{}{reason}", if *warning { "warning: " } else { "" }));
+    }
+}
 
 fn run(method: Method, receivers: &[IpAddr]) -> (Vec<Latency>, Vec<String>) {
     let mut lines = Vec::new();
-    let latencies = measure_by(method, receivers, None, &mut |event: &Event<'_>| {
-        let Event::LatencyFallback { reason } = event else { panic!("{event:?}") };
-        lines.push((*reason).to_owned());
-    });
+    let latencies = measure_by(method, receivers, None, &mut note(&mut lines));
     (latencies, lines)
 }
 
-fn latency(rtt: Duration, source: LatencySource) -> Latency {
+fn known(rtt: Duration, source: LatencySource) -> Latency {
     Latency { rtt, source }
 }
 
-fn icmp(rtts: &[u64]) -> Replies {
-    Replies { icmp: rtts.iter().map(|rtt| ms(*rtt)).collect(), ..Replies::default() }
+fn pinged(rtts: &[u64]) -> Vec<Reply> {
+    rtts.iter().map(|rtt| Reply::Icmp(ms(*rtt))).collect()
 }
 
 #[test]
 fn a_latency_is_the_mean_of_the_answers_and_says_how_many_there_were() {
-    let replies = [icmp(&[10, 20, 60]), icmp(&[7])];
-    let udp = Replies { udp: vec![ms(3), ms(4)], refused: Some((13, String::new())), ..Replies::default() };
+    let udp = vec![Reply::Refused(13), Reply::Udp(ms(3)), Reply::None, Reply::Udp(ms(4))];
     assert_eq!(
-        combine(&[&replies[..], &[udp]].concat()),
+        fill_missing(&[pinged(&[10, 20, 60]), pinged(&[7]), udp]),
         [
-            latency(ms(30), LatencySource::Icmp(3)),
-            latency(ms(7), LatencySource::Icmp(1)),
-            latency(Duration::from_micros(3500), LatencySource::UdpProbe(2)),
+            known(ms(30), LatencySource::Icmp(3)),
+            known(ms(7), LatencySource::Icmp(1)),
+            known(Duration::from_micros(3500), LatencySource::UdpProbe(2)),
         ]
     );
 }
 
 #[test]
 fn who_does_not_answer_counts_as_the_slowest_that_did() {
-    let latencies = combine(&[icmp(&[]), icmp(&[10]), icmp(&[40, 60]), icmp(&[])]);
-    assert_eq!(latencies[0], latency(ms(50), LatencySource::Silent));
+    let latencies = fill_missing(&[pinged(&[]), pinged(&[10]), pinged(&[40, 60]), pinged(&[])]);
+    assert_eq!(latencies[0], known(ms(50), LatencySource::NoReply));
     assert_eq!(latencies[3], latencies[0]);
-    assert_eq!(latencies[1], latency(ms(10), LatencySource::Icmp(1)));
+    assert_eq!(latencies[1], known(ms(10), LatencySource::Icmp(1)));
 }
 
 #[test]
 fn if_nobody_answers_all_count_alike() {
-    assert_eq!(combine(&[icmp(&[]), icmp(&[])]), [latency(BOUND, LatencySource::Equal); 2]);
-    assert_eq!(combine(&[]), []);
+    assert_eq!(fill_missing(&[pinged(&[]), pinged(&[])]), [known(MAX_WAIT, LatencySource::Fallback); 2]);
+    assert_eq!(fill_missing(&[]), []);
 }
 
 #[test]
 fn an_answer_within_the_clocks_resolution_is_an_answer() {
-    assert_eq!(combine(&[icmp(&[0])]), [latency(Duration::ZERO, LatencySource::Icmp(1))]);
+    assert_eq!(fill_missing(&[pinged(&[0])]), [known(Duration::ZERO, LatencySource::Icmp(1))]);
 }
 
 #[test]
 fn latencies_come_in_list_order_and_when_all_goes_well_nothing_is_said() {
     let (latencies, lines) = run(BY_ICMP, &[host(30), host(10), host(20)]);
-    assert_eq!(latencies, [30, 10, 20].map(|rtt| latency(ms(rtt), LatencySource::Icmp(3))));
+    assert_eq!(latencies, [30, 10, 20].map(|rtt| known(ms(rtt), LatencySource::Icmp(3))));
     assert_eq!(lines, [""; 0]);
-}
-
-#[test]
-fn an_address_that_comes_twice_is_asked_three_times_in_all() {
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    let ping: Ask = |address, bind, wait| {
-        ASKED.fetch_add(1, Ordering::Relaxed);
-        answer(address, bind, wait)
-    };
-    let (latencies, _) = run(Method { ping: Some(ping), ..BY_ICMP }, &[host(1), host(2), host(1), host(1)]);
-    assert_eq!(latencies.iter().map(|l| l.rtt).collect::<Vec<_>>(), [ms(1), ms(2), ms(1), ms(1)]);
-    assert_eq!(ASKED.load(Ordering::Relaxed), 6);
 }
 
 #[test]
 fn many_receivers_are_asked_three_times_each_too() {
     let receivers: Vec<_> = (1..=99).map(host).collect();
     for method in [BY_ICMP, BY_UDP] {
-        let (latencies, _) = run(method, &receivers);
-        assert_eq!(latencies.len(), 99);
-        for (latency, octet) in latencies.iter().zip(1..) {
-            assert_eq!(latency.rtt, ms(octet));
-            assert!(matches!(latency.source, LatencySource::Icmp(3) | LatencySource::UdpProbe(3)));
-        }
+        let queue = queue(&receivers);
+        let (to, replies) = unbounded();
+        probe_in_turn(method, &queue, Instant::now() + HOUR, &to);
+        drop(to);
+        let mut answers = [0; 99];
+        replies.iter().filter(|(_, reply)| !matches!(reply, Reply::Refused(_))).for_each(|(index, reply)| {
+            let rtt = ms(index as u64 + 1);
+            assert!([Reply::Icmp(rtt), Reply::Udp(rtt)].contains(&reply), "{index}: {reply:?}");
+            answers[index] += 1;
+        });
+        assert_eq!(answers, [ECHOES; 99]);
     }
 }
 
 #[test]
 fn only_a_refused_ping_is_replaced_by_a_probe_and_one_line_says_so() {
     let (latencies, lines) = run(BY_UDP, &[host(5), host(6)]);
-    assert_eq!(latencies, [5, 6].map(|rtt| latency(ms(rtt), LatencySource::UdpProbe(3))));
+    assert_eq!(latencies, [5, 6].map(|rtt| known(ms(rtt), LatencySource::UdpProbe(3))));
+    // They answered, so there is nothing to act on.
     assert_eq!(
         lines,
         [
@@ -137,16 +139,18 @@ fn only_a_refused_ping_is_replaced_by_a_probe_and_one_line_says_so() {
           sysctl -w net.ipv4.ping_group_range=\"0 2147483647\""
         ]
     );
-    // Silence and other trouble are no reason to probe.
+    let (_, lines) = run(BY_UDP, &[host(5), host(100)]);
+    assert!(lines[0].starts_with("warning: 2 of 2 receivers not pinged: Permission denied, "), "{lines:?}");
+    // Silence and other errors are no reason to probe.
     let (latencies, _) = run(BY_ICMP, &[host(5), host(100), host(101)]);
-    assert_eq!(latencies[1..], [latency(ms(5), LatencySource::Silent); 2]);
+    assert_eq!(latencies[1..], [known(ms(5), LatencySource::NoReply); 2]);
 }
 
 #[test]
 fn only_those_whose_ping_is_refused_are_probed() {
-    let ping: Ask = |address, bind, wait| match last_octet(address) {
-        7 => Err(Failure::Refused { code: 97, why: "Address family not supported".to_owned() }),
-        _ => answer(address, bind, wait),
+    let ping: Probe = |address, _, _| match last_octet(address) {
+        7 => Reply::Refused(NO_SUCH_SOCKET[2]),
+        _ => answer(address, Reply::Icmp),
     };
     let (latencies, lines) = run(Method { ping: Some(ping), ..BY_UDP }, &[host(7), host(8)]);
     assert_eq!(latencies[0].source, LatencySource::UdpProbe(3));
@@ -154,64 +158,126 @@ fn only_those_whose_ping_is_refused_are_probed() {
     assert_eq!(
         lines,
         [
-            "1 of 2 receivers not pinged: Address family not supported; measured with UDP probes to port 33434 \
-          instead"
+            "1 of 2 receivers not pinged: Address family not supported by protocol; measured with UDP probes to \
+          port 33434 instead"
         ]
     );
 }
 
 #[test]
-fn a_local_address_to_send_from_means_probes_and_a_line_that_says_so() {
-    let probe: Ask = |address, bind, wait| {
+fn a_local_address_to_send_from_means_probes_from_it_and_no_word_of_pings() {
+    let probe: Probe = |address, bind, _| {
         assert_eq!(bind, Some(host(250)));
-        answer(address, bind, wait)
+        answer(address, Reply::Udp)
     };
-    let method = Method { ping: None, probe, bind: Some(host(250)), ..BY_ICMP };
-    let (latencies, lines) = run(method, &[host(1)]);
-    assert_eq!(latencies, [latency(ms(1), LatencySource::UdpProbe(3))]);
-    assert_eq!(
-        lines,
-        ["1 of 1 receivers not pinged: a ping cannot be sent from 10.0.0.250; measured with UDP probes to \
-          port 33434 instead"]
-    );
+    let (latencies, lines) = run(Method { ping: None, probe, bind: Some(host(250)), ..BY_ICMP }, &[host(1)]);
+    assert_eq!(latencies, [known(ms(1), LatencySource::UdpProbe(3))]);
+    assert_eq!(lines, [""; 0]);
 }
 
 /// A route that forbids it, or a firewall: what refuses the ping refuses the probe.
 #[test]
 fn a_receiver_that_nothing_may_be_sent_to_is_not_blamed_on_the_permission_to_ping() {
-    fn ping(address: IpAddr, _: Option<IpAddr>, _: Duration) -> Result<Duration, Failure> {
-        if last_octet(address) == 8 { refuse(address, None, HOUR) } else { answer(address, None, HOUR) }
-    }
-    fn probe(_: IpAddr, _: Option<IpAddr>, _: Duration) -> Result<Duration, Failure> {
-        Err(Failure::Trouble("Permission denied".to_owned()))
-    }
+    let ping: Probe = |address, _, _| match last_octet(address) {
+        8 => Reply::Refused(EACCES),
+        _ => answer(address, Reply::Icmp),
+    };
+    let probe: Probe = |_, _, _| Reply::Error("Permission denied".to_owned());
     let (_, lines) = run(Method { ping: Some(ping), probe, ..BY_ICMP }, &[host(7), host(8)]);
     assert_eq!(
         lines,
-        ["1 of 2 receivers did not answer within 1 s (Permission denied); counted as the slowest that did"]
+        ["warning: 1 of 2 receivers did not answer within 1 s (Permission denied); \
+          counted as the slowest that did"]
     );
 }
 
 #[test]
-fn silence_is_told_in_one_line_with_what_else_went_wrong() {
+fn silence_is_reported_in_one_line_with_what_else_went_wrong() {
     let (_, lines) = run(BY_ICMP, &[host(1), host(100), host(101)]);
     assert_eq!(
         lines,
-        ["2 of 3 receivers did not answer within 1 s (Too many open files); counted as the slowest that did"]
+        ["warning: 2 of 3 receivers did not answer within 1 s (Too many open files); \
+          counted as the slowest that did"]
     );
     let (latencies, lines) = run(BY_ICMP, &[host(100), host(100)]);
-    assert_eq!(latencies, [latency(BOUND, LatencySource::Equal); 2]);
-    assert_eq!(lines, ["no receiver answered within 1 s; all get equal shares"]);
+    assert_eq!(latencies, [known(MAX_WAIT, LatencySource::Fallback); 2]);
+    assert_eq!(lines, ["warning: no receiver answered within 1 s; all get equal shares"]);
 }
 
 #[test]
-fn after_the_deadline_nobody_is_asked() {
+fn after_the_deadline_no_receiver_is_asked() {
     let method = Method { ping: Some(give_away), ..BY_ICMP };
-    let mut lines = 0;
-    let latencies = measure_by(method, &[host(1)], Some(Instant::now()), &mut |_: &Event<'_>| lines += 1);
-    assert_eq!(latencies, [latency(BOUND, LatencySource::Equal)]);
-    assert_eq!(lines, 1);
+    let mut lines = Vec::new();
+    let latencies = measure_by(method, &[host(1)], Some(Instant::now()), &mut note(&mut lines));
+    assert_eq!(latencies, [known(MAX_WAIT, LatencySource::Fallback)]);
+    assert_eq!(
+        lines,
+        ["warning: no receiver answered within 0.000 s (no time left to ask); all get equal shares"]
+    );
     assert_eq!(run(BY_ICMP, &[]), (vec![], vec![]));
+}
+
+fn queue(receivers: &[IpAddr]) -> Queue {
+    Queue { receivers: receivers.to_vec(), taken: AtomicUsize::new(0) }
+}
+
+#[test]
+fn every_receiver_is_asked_once_before_any_is_asked_again() {
+    let queue = queue(&[host(1), host(2)]);
+    let order: Vec<_> = std::iter::from_fn(|| queue.next()).map(|(_, address)| last_octet(address)).collect();
+    assert_eq!(order, [1, 2, 1, 2, 1, 2]);
+    assert_eq!(queue.next(), None);
+}
+
+/// Starts threads in virtual time: at which milliseconds. `work` makes of the time and the number of threads so far how many
+/// echoes have been taken, and whether an answer came.
+fn starts(receivers: usize, end: u64, work: impl Fn(u64, usize) -> (usize, bool)) -> Vec<u64> {
+    let start = Instant::now();
+    let mut starter = Starter::new(receivers, start, start + ms(end));
+    let mut at = Vec::new();
+    for now in 0.. {
+        let (taken, answered) = work(now, at.len());
+        if answered {
+            starter.on_reply(start + ms(now));
+        }
+        match starter.poll(start + ms(now), taken) {
+            Step::Start => at.push(now),
+            Step::Wait(until) => assert!(until > start + ms(now) && until <= start + ms(now) + MAX_PAUSE),
+            Step::Enough => break,
+        }
+    }
+    at
+}
+
+#[test]
+fn receivers_that_answer_quickly_are_asked_by_one_thread() {
+    assert_eq!(starts(3, 1000, |now, _| (1 + now as usize / 4, now % 4 == 3)), [0]);
+}
+
+#[test]
+fn far_receivers_are_asked_in_parallel_by_one_more_thread_each_pause() {
+    let far = |_, threads| (threads, false);
+    assert_eq!(starts(3, 1000, far), [0, 5, 10, 15, 20, 25, 30, 35, 40]);
+    // The more there are, the shorter the pauses, which come to some 100 ms for all echoes.
+    assert!(starts(12, 1000, far).into_iter().eq((0..36).map(|i| i * 3)));
+    for (receivers, threads) in [(1, 3), (32, 96), (33, 96), (96, 96), (97, 97), (1000, 1000)] {
+        assert_eq!(starts(receivers, 10_000, far).len(), threads, "{receivers} receivers");
+    }
+}
+
+#[test]
+fn a_thread_that_has_not_begun_yet_gets_no_company() {
+    assert_eq!(starts(3, 1000, |now, _| (usize::from(now >= 50), false)), [0, 50]);
+}
+
+#[test]
+fn no_thread_starts_once_the_time_is_up() {
+    let start = Instant::now();
+    let mut starter = Starter::new(500, start, start + ms(1000));
+    // On a slow processor each takes 14 ms.
+    let count = (0..500).take_while(|&i| starter.poll(start + ms(i * 14), i as usize) == Step::Start).count();
+    assert_eq!(count, 72);
+    assert_eq!(starter.poll(start + ms(1000), count), Step::Enough);
 }
 
 /// Whoever waits for an answer from host 200 waits until the test lets go of this.
@@ -221,52 +287,51 @@ fn hold() -> MutexGuard<'static, ()> {
     STUCK.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn get_stuck(address: IpAddr, bind: Option<IpAddr>, wait: Duration) -> Result<Duration, Failure> {
+fn get_stuck(address: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
     if last_octet(address) != 200 {
-        return answer(address, bind, wait);
+        return answer(address, Reply::Icmp);
     }
     drop(hold());
-    Err(Failure::Silent)
+    Reply::None
 }
 
 #[test]
 fn a_thread_that_does_not_come_back_is_not_waited_for() {
     let held = hold();
-    let start = Instant::now();
-    let end = start + ms(100);
+    let end = Instant::now() + ms(100);
     let method = Method { ping: Some(get_stuck), ..BY_ICMP };
-    let replies = ask_all(method, &[host(1), host(200)], Times { start, end, until: end });
+    let replies = probe_all(method, &[host(1), host(200)], end, end);
     // Were it waited for, this test would never end.
-    assert!(!replies[1].is_answered());
+    assert_eq!(latency(&replies[1]), None);
     drop(held);
 }
 
 #[test]
-fn one_lost_echo_does_not_cost_the_whole_bound() {
-    static ASKED: AtomicU32 = AtomicU32::new(0);
+fn one_lost_echo_does_not_cost_the_whole_second() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
     let held = hold();
-    let ping: Ask = |address, bind, wait| match ASKED.fetch_add(1, Ordering::Relaxed) {
+    let ping: Probe = |address, bind, wait| match ASKED.fetch_add(1, Relaxed) {
         1 => get_stuck(host(200), bind, wait),
-        _ => answer(address, bind, wait),
+        _ => answer(address, Reply::Icmp),
     };
-    let start = Instant::now();
-    let end = start + HOUR;
-    let method = Method { ping: Some(ping), long_enough, ..BY_ICMP };
-    let replies = ask_all(method, &[host(1), host(2)], Times { start, end, until: end });
-    assert!(replies.iter().all(Replies::is_answered));
-    assert!(replies.iter().map(|r| r.icmp.len()).sum::<usize>() <= 5, "the lost one was not waited for");
+    let end = Instant::now() + HOUR;
+    let replies =
+        probe_all(Method { ping: Some(ping), extra_wait, ..BY_ICMP }, &[host(1), host(2)], end, end);
+    // Were the lost one waited for, this test would never end.
+    assert!(replies.iter().all(|replies| latency(replies).is_some()));
+    assert!(replies.concat().len() <= 5);
     drop(held);
 }
 
 #[test]
 fn what_is_missing_is_waited_for_as_long_as_it_may_reasonably_take() {
-    assert_eq!(long_enough(ms(400)), ms(520), "a quarter more than the slowest first answer took");
-    assert_eq!(long_enough(Duration::ZERO), ms(20));
+    assert_eq!(extra_wait(ms(400)), ms(520), "a quarter more than the slowest answer took");
+    assert_eq!(extra_wait(Duration::ZERO), ms(20));
 }
 
 #[test]
-fn no_ping_or_probe_waits_for_less_than_a_time_out_can_express() {
-    // ping_rs cuts below a microsecond, and a time-out of nothing means for ever.
+fn no_ping_or_probe_waits_for_less_than_a_timeout_can_express() {
+    // ping_rs cuts below a microsecond, and a timeout of zero means forever.
     let now = Instant::now();
     assert_eq!(time_left(now), None);
     assert!(time_left(now + HOUR).is_some_and(|left| left > ms(1)));
@@ -293,19 +358,23 @@ fn closed(address: impl Into<IpAddr>) -> SocketAddr {
     UdpSocket::bind((address.into(), 0)).unwrap().local_addr().unwrap()
 }
 
+fn answered(peer: SocketAddr, bind: Option<IpAddr>) -> bool {
+    matches!(udp_probe_to(peer, bind, HOUR), Ok(Reply::Udp(_)))
+}
+
 #[test]
 fn a_closed_port_answers_a_probe() {
     let v4 = closed([127, 8, 8, 11]);
-    assert!(udp_probe_to(v4, None, HOUR).is_ok());
-    assert!(udp_probe_to(v4, Some([127, 8, 8, 12].into()), HOUR).is_ok());
-    assert!(udp_probe_to(closed(Ipv6Addr::LOCALHOST), None, HOUR).is_ok());
+    assert!(answered(v4, None));
+    assert!(answered(v4, Some([127, 8, 8, 12].into())));
+    assert!(answered(closed(Ipv6Addr::LOCALHOST), None));
 }
 
 #[test]
 fn an_open_port_that_answers_answers_a_probe_and_one_that_is_silent_does_not() {
     let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = server.local_addr().unwrap();
-    assert_eq!(udp_probe_to(address, None, ms(5)), Err(Failure::Silent));
+    assert_eq!(udp_probe_to(address, None, ms(5)).unwrap(), Reply::None);
     let mut buffer = [0; 100];
     server.recv_from(&mut buffer).unwrap();
     let echo = thread::spawn(move || {
@@ -313,15 +382,15 @@ fn an_open_port_that_answers_answers_a_probe_and_one_that_is_silent_does_not() {
         assert_eq!(client.ip(), IpAddr::from([127, 8, 8, 13]), "the probe comes from the address given");
         server.send_to(&buffer[..len], client).unwrap();
     });
-    assert!(udp_probe_to(address, Some([127, 8, 8, 13].into()), HOUR).is_ok());
+    assert!(answered(address, Some([127, 8, 8, 13].into())));
     echo.join().unwrap();
 }
 
 #[test]
-fn a_probe_that_cannot_be_sent_is_trouble_and_no_answer() {
-    let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PROBE_PORT);
+fn a_probe_that_cannot_be_sent_is_an_error_and_no_answer() {
     for bind in [IpAddr::from(Ipv6Addr::LOCALHOST), [192, 0, 2, 77].into()] {
-        assert!(matches!(udp_probe_to(peer, Some(bind), HOUR), Err(Failure::Trouble(_))), "{bind}");
+        let reply = udp_probe(Ipv4Addr::LOCALHOST.into(), Some(bind), HOUR);
+        assert!(matches!(reply, Reply::Error(_)), "{bind}: {reply:?}");
     }
 }
 
@@ -340,43 +409,38 @@ fn pings_are_allowed() -> bool {
 #[test]
 fn a_ping_succeeds_where_the_kernel_allows_it_and_is_refused_where_not() {
     let allowed = pings_are_allowed();
-    match icmp_echo(Ipv4Addr::LOCALHOST.into(), None, ms(900)) {
-        Ok(rtt) => assert!(allowed && rtt > Duration::ZERO),
-        Err(Failure::Refused { code: EACCES, .. }) => assert!(!allowed),
-        Err(other) => panic!("allowed: {allowed}, but {other:?}"),
+    match icmp_echo(Ipv4Addr::LOCALHOST.into(), None, HOUR) {
+        Reply::Icmp(rtt) => assert!(allowed && rtt > Duration::ZERO),
+        Reply::Refused(EACCES) => assert!(!allowed),
+        other => panic!("allowed: {allowed}, but {other:?}"),
     }
 }
 
 #[test]
 fn hosts_on_the_loopback_net_are_measured_by_whatever_the_kernel_allows() {
     let allowed = pings_are_allowed();
+    let method = Method { warm_up, ping: Some(icmp_echo), probe: udp_probe, ..BY_ICMP };
     for count in [1, 3, 40, 200] {
         let receivers: Vec<IpAddr> = (1..=count).map(|i| [127, 8, 9, i].into()).collect();
-        let mut lines = Vec::new();
-        let latencies = measure(&receivers, None, None, &mut |event: &Event<'_>| {
-            let Event::LatencyFallback { reason } = event else { panic!("{event:?}") };
-            lines.push((*reason).to_owned());
-        });
-        assert_eq!(latencies.len(), receivers.len());
-        for latency in &latencies {
-            let source = latency.source;
-            match allowed {
-                true => assert!(matches!(source, LatencySource::Icmp(1..=3)), "{source:?} {lines:?}"),
-                false => {
-                    assert!(matches!(source, LatencySource::UdpProbe(1..=3)), "{source:?} {lines:?}")
-                }
-            }
-            assert!(latency.rtt > Duration::ZERO && latency.rtt < BOUND);
+        let end = Instant::now() + HOUR;
+        let replies = probe_all(method, &receivers, end, end);
+        let source = if allowed { LatencySource::Icmp(3) } else { LatencySource::UdpProbe(3) };
+        for replies in &replies {
+            assert!(
+                latency(replies).is_some_and(|l| l.source == source && l.rtt > Duration::ZERO),
+                "{replies:?}"
+            );
         }
-        assert_eq!(lines.len(), usize::from(!allowed), "{lines:?}");
+        assert_eq!(replies.len(), receivers.len());
+        assert_eq!(fallbacks(&replies, MAX_WAIT).len(), usize::from(!allowed));
     }
 }
 
 #[test]
 fn measuring_from_a_given_address_uses_it() {
-    let mut lines = 0;
+    let mut lines = Vec::new();
     let bind = Some([127, 8, 8, 14].into());
-    let latencies = measure(&[[127, 8, 8, 15].into()], bind, None, &mut |_: &Event<'_>| lines += 1);
+    let latencies = measure(&[[127, 8, 8, 15].into()], bind, None, &mut note(&mut lines));
     assert!(matches!(latencies[0].source, LatencySource::UdpProbe(1..=3)), "{latencies:?}");
-    assert_eq!(lines, 1);
+    assert_eq!(lines, [""; 0]);
 }

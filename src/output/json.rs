@@ -220,9 +220,9 @@ impl Object {
             None => (None, None),
             Some(LatencySource::Icmp(replies)) => (Some("icmp"), Some(replies)),
             Some(LatencySource::UdpProbe(replies)) => (Some("udp"), Some(replies)),
-            Some(LatencySource::Silent) => (Some("silent"), None),
-            Some(LatencySource::Equal) => (Some("equal"), None),
-            Some(LatencySource::Stated) => (Some("stated"), None),
+            Some(LatencySource::NoReply) => (Some("silent"), None),
+            Some(LatencySource::Fallback) => (Some("equal"), None),
+            Some(LatencySource::Given) => (Some("stated"), None),
         };
         self.text_or_null("latency_source", source);
         self.number_or_null("latency_replies", replies);
@@ -307,7 +307,7 @@ mod tests {
     fn what_is_unknown_is_null() {
         let latencies = [
             Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Icmp(3) },
-            Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Silent },
+            Latency { rtt: Duration::from_micros(335_148), source: LatencySource::NoReply },
         ];
         let shown = line(&Event::Latencies { latencies: &latencies, took: Duration::from_secs(1) });
         assert!(shown.ends_with(

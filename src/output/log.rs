@@ -48,10 +48,12 @@ impl Log {
                 self.warned_of_wait = true;
                 self.warn(console, format_args!("{}", WaitHint(*elapsed, self.intent_timeout)));
             }
-            Event::LatencyFallback { reason } => self.warn(console, format_args!("latencies: {reason}")),
+            Event::LatencyFallback { reason, warning: true } => {
+                self.warn(console, format_args!("latencies: {reason}"));
+            }
             Event::Latencies { latencies, took } => {
                 self.latencies = latencies.to_vec();
-                let stated = latencies.iter().all(|latency| latency.source == LatencySource::Stated);
+                let stated = latencies.iter().all(|latency| latency.source == LatencySource::Given);
                 if self.level == Level::All && !stated {
                     log(console, format_args!("latencies measured in {} s", Seconds(*took, 3)));
                 }
@@ -113,6 +115,7 @@ fn all(event: &Event<'_>, cast: &Cast, console: &mut Console) {
         Event::IntentSent { orchestrator, attempt } => {
             log(format_args!("intent sent to {orchestrator} again, number {attempt}"));
         }
+        Event::LatencyFallback { reason, .. } => log(format_args!("latencies: {reason}")),
         Event::Unexpected { datagram } => {
             let shown = Excerpt(datagram, SHOWN_DATAGRAM);
             log(format_args!("ignored from the orchestrator: {shown}"));
@@ -177,7 +180,7 @@ impl fmt::Display for LatencyOf {
         let Some(latency) = self.0 else { return Ok(()) };
         match known(self.0) {
             Some(rtt) => write!(f, "latency {} ms, ", Millis(rtt, 3)),
-            None if latency.source == LatencySource::Silent => {
+            None if latency.source == LatencySource::NoReply => {
                 write!(f, "latency unknown, counted as {} ms, ", Millis(latency.rtt, 3))
             }
             None => f.write_str("latency unknown, "),

@@ -60,8 +60,8 @@ impl fmt::Display for LastLine<'_> {
 pub fn known(latency: Option<Latency>) -> Option<Duration> {
     let latency = latency?;
     match latency.source {
-        LatencySource::Icmp(_) | LatencySource::UdpProbe(_) | LatencySource::Stated => Some(latency.rtt),
-        LatencySource::Silent | LatencySource::Equal => None,
+        LatencySource::Icmp(_) | LatencySource::UdpProbe(_) | LatencySource::Given => Some(latency.rtt),
+        LatencySource::NoReply | LatencySource::Fallback => None,
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
     fn the_table_is_aligned_whatever_the_names_are() {
         let refused = ReceiverStatus::Lost(Loss::Refused { seq: Seq(0), times: 5 });
         let mut unknown = receiver(4, &"long ".repeat(20), 0, ReceiverStatus::Done);
-        unknown.latency = Some(Latency { rtt: Duration::from_secs(1), source: LatencySource::Silent });
+        unknown.latency = Some(Latency { rtt: Duration::from_secs(1), source: LatencySource::NoReply });
         let report = report(vec![
             receiver(2, "5th Receiver", 963, ReceiverStatus::Done),
             receiver(3, "東京\u{1b}[2J", 0, refused),
