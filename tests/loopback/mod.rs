@@ -33,7 +33,7 @@ mod script;
 mod servers;
 pub mod spec;
 mod verdict;
-mod wire;
+pub mod wire;
 
 pub use case::Expectation;
 pub use faults::{Fault, When};

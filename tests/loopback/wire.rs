@@ -35,6 +35,13 @@ pub fn turn_into_ack(datagram: &mut [u8], payload: usize) -> &[u8] {
     datagram.get(..header).unwrap_or_default()
 }
 
+/// Reads an ack, `Type:3;TID:3740;SEQ:30;`: its TID and SEQ; `None` for anything else.
+pub fn parse_ack(datagram: &[u8]) -> Option<(u64, u32)> {
+    let (tid, rest) = number(datagram.strip_prefix(b"Type:3;TID:")?)?;
+    let (seq, rest) = number(rest.strip_prefix(b";SEQ:")?)?;
+    if rest == b";" { Some((tid, u32::try_from(seq).ok()?)) } else { None }
+}
+
 /// `Type:3;TID:3740;SEQ:30;`
 pub fn ack(tid: u64, seq: u32) -> Vec<u8> {
     format!("Type:3;TID:{tid};SEQ:{seq};").into_bytes()
@@ -111,6 +118,12 @@ mod tests {
         let mut packet = b"Type:2;TID:3740;SEQ:30;DATA:abc".to_vec();
         assert_eq!(turn_into_ack(&mut packet, 3), ack(3740, 30));
         assert_eq!(ack(3740, 30), b"Type:3;TID:3740;SEQ:30;");
+        assert_eq!(parse_ack(&ack(3740, 30)), Some((3740, 30)));
+        for wrong in
+            ["Type:3;TID:1;SEQ:1", "Type:3;TID:1;SEQ:01;", "Type:3;TID:1;SEQ:1;;", "Type:2;TID:1;SEQ:1;"]
+        {
+            assert_eq!(parse_ack(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]
