@@ -89,6 +89,7 @@ impl Client {
                 what: payload.name().to_owned(),
                 why: error.to_string(),
                 hint: "send it in parts",
+                source: None,
             })
         };
         let single = match mode {

@@ -35,8 +35,9 @@ impl From<ExitStatus> for std::process::ExitCode {
     }
 }
 
-/// Why a payload cannot be had. Shown as `what: why; what to do`.
+/// Why a payload cannot be sent. Shown as `what: why; what to do`.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PayloadError {
     /// The file's name as given, or "standard input".
     pub what: String,
@@ -44,6 +45,8 @@ pub struct PayloadError {
     pub why: String,
     /// What to do about it.
     pub hint: &'static str,
+    /// The system's error, if there was one.
+    pub source: Option<io::Error>,
 }
 
 impl fmt::Display for PayloadError {
@@ -152,7 +155,13 @@ impl Error {
 }
 
 impl std::error::Error for Error {}
-impl std::error::Error for PayloadError {}
+
+impl std::error::Error for PayloadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|error| error as _)
+    }
+}
+
 impl std::error::Error for HandshakeError {}
 
 impl fmt::Display for Error {
@@ -246,7 +255,7 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
 }
 
 /// What to do about it.
-const MORE_FILES: &str = "raise the limit on open files (ulimit -n)";
+pub(crate) const MORE_FILES: &str = "raise the limit on open files (ulimit -n)";
 
 /// So many receivers are named in one line at most, with so many columns of their names and so many SEQ ranges each:
 /// after a failover a receiver may have many.

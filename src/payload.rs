@@ -2,10 +2,13 @@
 //!
 //! A transfer of a large file needs no more memory than one of a small file: each receiver's thread holds one block.
 
-use crate::error::{PayloadError, Plain};
+use crate::error::{MORE_FILES, PayloadError, is_out_of_descriptors};
 use crate::protocol::MAX_PACKET_PAYLOAD;
+use crate::protocol::plan::MAX_PAYLOAD_LEN;
+use crate::text::OsMessage;
+use std::cmp::Ordering;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -17,14 +20,16 @@ use std::time::SystemTime;
 /// Most bytes that a [`BlockReader`] reads at once: whole packets, at most 16 KiB. Larger blocks are not faster.
 const BLOCK: u64 = (16 * 1024 / MAX_PACKET_PAYLOAD * MAX_PACKET_PAYLOAD) as u64;
 
-/// Most bytes in a payload: 32-bit SEQs number no more packets.
-const MAX_LEN: u64 = u32::MAX as u64 * MAX_PACKET_PAYLOAD as u64;
-
 /// Room that spooling makes before each read, in bytes; the vector grows by doubling.
 const SPOOL_STEP: usize = 64 * 1024;
 
-/// Where the payload comes from: a regular file read by position as it is sent, or bytes in memory. Never empty.
-/// A clone is another handle on the same payload.
+/// The name of a payload that was given as bytes, a reader or an open file.
+const UNNAMED: &str = "payload";
+
+/// The bytes to send: a regular file read by position as it is sent, or bytes in memory. Never empty, and at most
+/// 429,496,729,500 bytes, all that 32-bit SEQs can number.
+///
+/// A clone is another handle on the same payload. It is `Send` and `Sync`: each receiver's thread has a clone.
 #[derive(Clone)]
 pub struct Payload(Arc<Contents>);
 
@@ -34,15 +39,21 @@ struct Contents {
 }
 
 enum Source {
-    File { file: File, version: Version },
+    File { file: File, stamp: FileStamp },
     Memory(Vec<u8>),
 }
 
-/// What tells that a file is still the one that was opened.
+/// Tells whether a file is still the one that was opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Version {
+struct FileStamp {
     len: u64,
     modified: Option<SystemTime>,
+}
+
+impl FileStamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self { len: metadata.len(), modified: metadata.modified().ok() }
+    }
 }
 
 // A payload is never empty, so `is_empty` would have nothing to say.
@@ -53,66 +64,89 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// The file cannot be opened or read, is a directory, is empty, is longer than 32-bit SEQs can number, or does
-    /// not fit into memory if it has to be spooled.
+    /// The file cannot be opened or read, is a directory, is empty or too long, or does not fit into memory if it has to
+    /// be spooled.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PayloadError> {
         let path = path.as_ref();
         let name = path.to_string_lossy().into_owned();
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-        let (metadata, mut file) = opened.map_err(|error| cannot_open(&name, &error))?;
-        if metadata.is_dir() {
-            return Err(problem(
-                &name,
-                "is a directory",
-                "name a file, or send it packed: tar c DIR | mdalp -f -",
-            ));
+        match File::open(path) {
+            Ok(file) => Self::in_file(name, file),
+            Err(error) => Err(io_error(&name, "opened", error)),
         }
-        if metadata.is_file() && metadata.len() > MAX_LEN {
-            return Err(too_long(&name));
-        }
-        if !metadata.is_file() || !has_its_length(&file, metadata.len(), &name)? {
-            let bytes = spool(&mut file, &name)?;
-            return Self::in_memory(name, bytes);
-        }
-        let version = Version { len: metadata.len(), modified: metadata.modified().ok() };
-        Ok(Self(Arc::new(Contents { name, source: Source::File { file, version } })))
+    }
+
+    /// The payload in an open file: all of a regular file, wherever its cursor is; what is left of anything else.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Payload::open`].
+    pub fn from_file(file: File) -> Result<Self, PayloadError> {
+        Self::in_file(UNNAMED.to_owned(), file)
+    }
+
+    /// The payload that a reader gives, read to its end now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is empty or too long, or does not fit into memory.
+    pub fn from_reader(mut reader: impl Read) -> Result<Self, PayloadError> {
+        Self::new(UNNAMED.to_owned(), Source::Memory(spool(&mut reader, UNNAMED)?))
     }
 
     /// The payload on standard input, read to its end now.
     ///
     /// # Errors
     ///
-    /// It cannot be read, is empty or closed, is longer than 32-bit SEQs can number, or does not fit into memory.
+    /// It cannot be read, is empty, closed or too long, or does not fit into memory.
     pub fn standard_input() -> Result<Self, PayloadError> {
         let name = "standard input";
         let descriptor = io::stdin().as_fd().try_clone_to_owned();
-        let bytes = spool(&mut File::from(descriptor.map_err(|error| cannot_read(name, &error))?), name)?;
-        Self::in_memory(name.to_owned(), bytes)
+        let mut file = File::from(descriptor.map_err(|error| io_error(name, "read", error))?);
+        Self::new(name.to_owned(), Source::Memory(spool(&mut file, name)?))
     }
 
     /// A payload of these bytes: `Vec<u8>`, `&[u8]`, `&str`, `String`.
     ///
     /// # Errors
     ///
-    /// There are none, or more than 32-bit SEQs can number.
+    /// There are none, or too many.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, PayloadError> {
-        Self::in_memory("payload".to_owned(), bytes.into())
+        Self::new(UNNAMED.to_owned(), Source::Memory(bytes.into()))
     }
 
-    fn in_memory(name: String, bytes: Vec<u8>) -> Result<Self, PayloadError> {
-        if bytes.is_empty() {
-            return Err(problem(&name, "is empty", "give at least one byte to send"));
+    fn in_file(name: String, mut file: File) -> Result<Self, PayloadError> {
+        let metadata = file.metadata().map_err(|error| io_error(&name, "read", error))?;
+        if metadata.is_dir() {
+            return Err(payload_error(
+                &name,
+                "is a directory",
+                "send a file, or an archive of the directory",
+            ));
         }
-        if bytes.len() as u64 > MAX_LEN {
-            return Err(too_long(&name));
-        }
-        Ok(Self(Arc::new(Contents { name, source: Source::Memory(bytes) })))
+        let source = if metadata.is_file() && has_its_length(&file, metadata.len(), &name)? {
+            Source::File { file, stamp: FileStamp::of(&metadata) }
+        } else {
+            Source::Memory(spool(&mut file, &name)?)
+        };
+        Self::new(name, source)
     }
 
-    /// How many bytes: from 1 to 429,496,729,500. What a file had when it was opened.
+    fn new(name: String, source: Source) -> Result<Self, PayloadError> {
+        let payload = Self(Arc::new(Contents { name, source }));
+        match payload.len() {
+            0 => Err(payload_error(payload.name(), "is empty", "give at least one byte to send")),
+            1..=MAX_PAYLOAD_LEN => Ok(payload),
+            _ => {
+                let why = format!("is longer than {MAX_PAYLOAD_LEN} bytes, the most that SEQs can number");
+                Err(payload_error(payload.name(), why, "send it in parts"))
+            }
+        }
+    }
+
+    /// Returns the number of bytes; of a file, what it had when it was opened.
     pub fn len(&self) -> u64 {
         match &self.0.source {
-            Source::File { version, .. } => version.len,
+            Source::File { stamp, .. } => stamp.len,
             Source::Memory(bytes) => bytes.len() as u64,
         }
     }
@@ -122,16 +156,15 @@ impl Payload {
         &self.0.name
     }
 
-    /// Whether what was sent is what was opened. To be asked after sending.
+    /// Checks that what was sent is what was opened. To be called after sending.
     ///
     /// # Errors
     ///
     /// The file's length or time of modification is another than when it was opened.
     pub fn check_unchanged(&self) -> Result<(), PayloadError> {
-        let Source::File { file, version } = &self.0.source else { return Ok(()) };
-        let now = file.metadata().map_err(|error| cannot_read(self.name(), &error))?;
-        let now = Version { len: now.len(), modified: now.modified().ok() };
-        if now == *version { Ok(()) } else { Err(changed(self.name(), version.len, now.len)) }
+        let Source::File { file, stamp } = &self.0.source else { return Ok(()) };
+        let now = FileStamp::of(&file.metadata().map_err(|error| io_error(self.name(), "read", error))?);
+        if now == *stamp { Ok(()) } else { Err(changed(self.name(), stamp.len, now.len)) }
     }
 
     /// A thread's own view of these bytes of the payload.
@@ -165,11 +198,15 @@ impl BlockReader {
     /// The file cannot be read, or has become shorter; the payload has no such bytes.
     #[inline]
     pub fn packet(&mut self, bytes: Range<u64>) -> Result<&[u8], PayloadError> {
-        let at = match self.held(&bytes) {
-            Some(at) => at,
-            None => self.fill(&bytes)?,
-        };
-        self.data().get(at).ok_or_else(|| no_such_bytes(self.payload.name(), &bytes))
+        let mut held = self.held(&bytes);
+        if held.is_none() {
+            self.fill(&bytes)?;
+            held = self.held(&bytes);
+        }
+        held.and_then(|at| self.data().get(at)).ok_or_else(|| {
+            let why = format!("has no bytes from {} to {} for one packet", bytes.start, bytes.end);
+            payload_error(self.payload.name(), why, "this is a bug, please report it")
+        })
     }
 
     /// Turns to another range, and keeps the block's memory.
@@ -194,32 +231,30 @@ impl BlockReader {
         (from <= to && to <= self.data().len()).then_some(from..to)
     }
 
-    /// Reads the block that starts with these bytes; says where they are in it.
+    /// Reads the block that starts with these bytes, if the payload has them.
     #[cold]
-    fn fill(&mut self, bytes: &Range<u64>) -> Result<Range<usize>, PayloadError> {
-        let name = self.payload.name();
-        let Source::File { file, version } = &self.payload.0.source else {
-            return Err(no_such_bytes(name, bytes));
-        };
+    fn fill(&mut self, bytes: &Range<u64>) -> Result<(), PayloadError> {
+        let Source::File { file, stamp } = &self.payload.0.source else { return Ok(()) };
         let end = bytes.start.saturating_add(BLOCK).min(self.range.end).max(bytes.end);
         let wanted = end.saturating_sub(bytes.start);
-        if end > version.len || wanted > BLOCK || bytes.end < bytes.start {
-            return Err(no_such_bytes(name, bytes));
+        if end > stamp.len || wanted > BLOCK {
+            return Ok(());
         }
+        let name = self.payload.name();
         let wanted = wanted as usize;
         let room = self.block.try_reserve_exact(wanted.saturating_sub(self.block.len()));
-        room.map_err(|_| problem(name, "there is no memory to read it", "free some memory"))?;
+        room.map_err(|_| payload_error(name, "out of memory", "free some memory"))?;
         self.block.resize(wanted, 0);
         self.start = bytes.start;
         if let Err(error) = file.read_exact_at(&mut self.block, bytes.start) {
             // The block holds nothing now.
             self.block.clear();
             return Err(match (error.kind(), file.metadata()) {
-                (io::ErrorKind::UnexpectedEof, Ok(now)) => changed(name, version.len, now.len()),
-                _ => cannot_read(name, &error),
+                (io::ErrorKind::UnexpectedEof, Ok(now)) => changed(name, stamp.len, now.len()),
+                _ => io_error(name, "read", error),
             });
         }
-        Ok(0..bytes.end.saturating_sub(bytes.start) as usize)
+        Ok(())
     }
 }
 
@@ -230,81 +265,60 @@ fn has_its_length(file: &File, len: u64, name: &str) -> Result<bool, PayloadErro
     match file.read_exact_at(&mut [0], last) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(cannot_read(name, &error)),
+        Err(error) => Err(io_error(name, "read", error)),
     }
 }
 
-/// All of a stream, in memory.
+/// All of a stream, in memory; of one that is too long only what shows it.
 fn spool(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, PayloadError> {
+    let mut from = from.take(MAX_PAYLOAD_LEN + 1);
     let mut bytes = Vec::new();
+    let no_memory = |spooled: usize| {
+        payload_error(name, format!("out of memory after {spooled} bytes"), "save it as a file and send that")
+    };
     loop {
-        bytes.try_reserve(SPOOL_STEP).map_err(|_| no_memory(name, bytes.len()))?;
+        bytes.try_reserve(SPOOL_STEP).map_err(|_| no_memory(bytes.len()))?;
         // Into the room that there is; an interrupted read is repeated.
         let room = (bytes.capacity() - bytes.len()) as u64;
-        let read = (&mut *from).take(room).read_to_end(&mut bytes);
+        let read = from.by_ref().take(room).read_to_end(&mut bytes);
         let read = read.map_err(|error| match error.kind() {
-            io::ErrorKind::OutOfMemory => no_memory(name, bytes.len()),
-            _ => cannot_read(name, &error),
+            io::ErrorKind::OutOfMemory => no_memory(bytes.len()),
+            _ => io_error(name, "read", error),
         })?;
         if (read as u64) < room {
             return Ok(bytes);
         }
-        if bytes.len() as u64 > MAX_LEN {
-            return Err(too_long(name));
-        }
     }
 }
 
-fn problem(what: &str, why: impl Into<String>, hint: &'static str) -> PayloadError {
-    PayloadError { what: what.to_owned(), why: why.into(), hint }
+fn payload_error(what: &str, why: impl Into<String>, hint: &'static str) -> PayloadError {
+    PayloadError { what: what.to_owned(), why: why.into(), hint, source: None }
 }
 
-fn cannot_open(name: &str, error: &io::Error) -> PayloadError {
-    match error.kind() {
-        io::ErrorKind::NotFound => problem(name, "there is no such file", "check its name"),
-        io::ErrorKind::PermissionDenied => {
-            problem(name, "permission denied", "make it readable for this user")
+/// The system's error when the payload was to be `opened` or `read`.
+fn io_error(name: &str, done: &str, error: io::Error) -> PayloadError {
+    let (why, hint) = match error.kind() {
+        io::ErrorKind::NotFound => ("no such file".to_owned(), "check its name"),
+        io::ErrorKind::PermissionDenied => ("permission denied".to_owned(), "make it readable for this user"),
+        _ => {
+            let hint = if is_out_of_descriptors(&error) {
+                MORE_FILES
+            } else {
+                "check it and what it is stored on, or send a copy"
+            };
+            (format!("cannot be {done}: {}", OsMessage(&error)), hint)
         }
-        _ => problem(name, format!("cannot be opened: {}", Plain(error)), "check its name and kind"),
-    }
-}
-
-fn cannot_read(name: &str, error: &io::Error) -> PayloadError {
-    problem(
-        name,
-        format!("cannot be read: {}", Plain(error)),
-        "check it and what it is stored on, or send a copy",
-    )
+    };
+    PayloadError { source: Some(error), ..payload_error(name, why, hint) }
 }
 
 fn changed(name: &str, before: u64, now: u64) -> PayloadError {
     let why = match now.cmp(&before) {
-        std::cmp::Ordering::Less => format!("shrank from {before} to {now} bytes while it was sent"),
-        std::cmp::Ordering::Greater => format!("grew from {before} to {now} bytes while it was sent"),
-        std::cmp::Ordering::Equal => "changed while it was sent".to_owned(),
+        Ordering::Less => format!("shrank from {before} to {now} bytes while it was sent"),
+        Ordering::Greater => format!("grew from {before} to {now} bytes while it was sent"),
+        Ordering::Equal => "changed while it was sent".to_owned(),
     };
-    problem(name, why, "send it again when nothing writes to it, or send a copy")
-}
-
-fn no_memory(name: &str, bytes: usize) -> PayloadError {
-    problem(
-        name,
-        format!("there is no memory for more than {bytes} bytes of it"),
-        "save it as a file and send that",
-    )
-}
-
-fn too_long(name: &str) -> PayloadError {
-    problem(
-        name,
-        format!("is longer than {MAX_LEN} bytes, the most that SEQs can number"),
-        "send it in parts",
-    )
-}
-
-fn no_such_bytes(name: &str, bytes: &Range<u64>) -> PayloadError {
-    let why = format!("has no bytes from {} to {} for one packet", bytes.start, bytes.end);
-    problem(name, why, "please report this as a defect")
+    payload_error(name, why, "send it again when nothing writes to it, or send a copy")
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ fn a_payload_that_cannot_be_had_is_refused_before_the_orchestrator_is_asked() {
     let (address, port) = (servers.orchestrator().ip(), servers.orchestrator().port());
     let empty = Payload::new(0);
     let cases = [
-        ("/nonexistent\u{1b}[2J", "mdalp: /nonexistent\\u{1b}[2J: there is no such file; "),
+        ("/nonexistent\u{1b}[2J", "mdalp: /nonexistent\\u{1b}[2J: no such file; "),
         ("/", "mdalp: /: is a directory; "),
         (empty.name(), &format!("mdalp: {}: is empty; ", empty.name())),
         ("-", "mdalp: standard input: is empty; "),

@@ -155,8 +155,8 @@ fn what_cannot_be_read_is_status_3_before_anything_is_asked_for() {
 fn a_stream_that_does_not_fit_into_memory_is_status_3_before_anything_is_asked_for() {
     for source in ["-f /dev/zero", "-f - < /dev/zero"] {
         let line = refused(&format!("ulimit -v 65536; \"$0\" \"$@\" {source}"));
-        assert!(line.contains(": there is no memory for more than "), "{line}");
-        assert!(line.ends_with(" bytes of it; save it as a file and send that"), "{line}");
+        assert!(line.contains(": out of memory after "), "{line}");
+        assert!(line.ends_with(" bytes; save it as a file and send that"), "{line}");
     }
 }
 

@@ -141,7 +141,7 @@ fn a_file_that_grows_or_is_written_to_while_it_is_sent_is_noticed_at_the_end() {
 #[test]
 fn what_cannot_be_sent_is_one_line_with_what_why_and_what_to_do() {
     let missing = Payload::open("/nonexistent/a\nb\x1b").unwrap_err().to_string();
-    assert_eq!(missing, "/nonexistent/a\\u{a}b\\u{1b}: there is no such file; check its name");
+    assert_eq!(missing, "/nonexistent/a\\u{a}b\\u{1b}: no such file; check its name");
     let directory = Payload::open("/").unwrap_err().to_string();
     assert!(directory.starts_with("/: is a directory; "), "{directory}");
     let empty = Scratch::new(b"");
@@ -153,10 +153,13 @@ fn what_cannot_be_sent_is_one_line_with_what_why_and_what_to_do() {
 #[test]
 fn a_file_longer_than_seqs_can_number_is_refused_and_the_longest_is_not() {
     let file = Scratch::new(b"");
-    File::options().write(true).open(&file.0).unwrap().set_len(MAX_LEN).unwrap();
+    File::options().write(true).open(&file.0).unwrap().set_len(MAX_PAYLOAD_LEN).unwrap();
     let payload = Payload::open(&file.0).unwrap();
-    assert_eq!(payload.reader(0..MAX_LEN).packet(MAX_LEN - 100..MAX_LEN).unwrap(), &[0; 100]);
-    File::options().write(true).open(&file.0).unwrap().set_len(MAX_LEN + 1).unwrap();
+    assert_eq!(
+        payload.reader(0..MAX_PAYLOAD_LEN).packet(MAX_PAYLOAD_LEN - 100..MAX_PAYLOAD_LEN).unwrap(),
+        &[0; 100]
+    );
+    File::options().write(true).open(&file.0).unwrap().set_len(MAX_PAYLOAD_LEN + 1).unwrap();
     assert!(Payload::open(&file.0).unwrap_err().why.starts_with("is longer than 429496729500 bytes"));
 }
 
@@ -221,4 +224,51 @@ fn a_stream_that_fails_is_not_taken_for_one_that_ends() {
     let mut stream = Stream { rest: pattern(100), interrupted: false, error };
     let error = spool(&mut stream, "standard input").unwrap_err().to_string();
     assert!(error.starts_with("standard input: cannot be read: "), "{error}");
+}
+
+#[test]
+fn files_and_readers_give_all_their_bytes() {
+    use std::io::Seek;
+    let bytes = pattern(300);
+    let scratch = Scratch::new(&bytes);
+    let mut file = File::open(&scratch.0).unwrap();
+    file.seek(io::SeekFrom::Start(100)).unwrap();
+    for payload in [Payload::from_file(file).unwrap(), Payload::from_reader(&bytes[..]).unwrap()] {
+        assert_eq!((payload.name(), payload.len()), ("payload", 300));
+        assert_eq!(read_all(&mut payload.reader(0..300), 0..300), bytes);
+    }
+    let failing = Stream { rest: pattern(9), interrupted: false, error: Some(io::ErrorKind::BrokenPipe) };
+    let error = Payload::from_reader(failing).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::BrokenPipe);
+    assert!(std::error::Error::source(&Payload::from_reader(io::empty()).unwrap_err()).is_none());
+}
+
+#[test]
+fn payloads_and_their_errors_can_be_shared_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Payload>();
+    is_shared::<PayloadError>();
+}
+
+#[test]
+fn a_shortage_of_descriptors_says_what_to_raise() {
+    // In a process of its own, since it is the process that has the limit.
+    let child = "MDALP_TEST_IS_CHILD";
+    if std::env::var_os(child).is_none() {
+        let script =
+            "ulimit -n 32; exec \"$0\" --exact payload::tests::a_shortage_of_descriptors_says_what_to_raise";
+        let mut shell = std::process::Command::new("sh");
+        let output =
+            shell.arg("-c").arg(script).arg(std::env::current_exe().unwrap()).env(child, "1").output();
+        let said = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let error = Payload::open("/dev/null").unwrap_err();
+    drop(held);
+    let wanted =
+        "/dev/null: cannot be opened: Too many open files; raise the limit on open files (ulimit -n)";
+    assert_eq!(error.to_string(), wanted);
 }
