@@ -19,7 +19,8 @@ CARGO      ?= cargo
 TARGET_DIR  = $${CARGO_TARGET_DIR:-target}
 # What `make install` installs.
 BINARY     ?= $(TARGET_DIR)/release/mdalp
-MAN         = $(DESTDIR)$(MANDIR)/man1/mdalp.1.gz
+MAN1        = $(DESTDIR)$(MANDIR)/man1/mdalp.1.gz
+MAN7        = $(DESTDIR)$(MANDIR)/man7/mdalp.7.gz
 
 .DEFAULT_GOAL := build
 .PHONY: help build static test check fmt clippy man-lint doc demo readme compare soak bench fuzz install uninstall dist \
@@ -65,10 +66,10 @@ doc:
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked
 
 # groff succeeds whatever it finds.
-man-lint: ## what mandoc and groff say of the manual
-	mandoc -T lint -W warning man/mdalp.1
-	@echo 'groff -mandoc -ww -z -Tutf8 man/mdalp.1'
-	@said="$$(groff -mandoc -ww -z -Tutf8 man/mdalp.1 2>&1)" && if [ -n "$$said" ]; then echo "$$said"; exit 1; fi
+man-lint: ## what mandoc and groff say of the manual pages
+	mandoc -T lint -W warning man/mdalp.1 man/mdalp.7
+	@for page in man/mdalp.1 man/mdalp.7; do echo "groff -mandoc -ww -z -Tutf8 $$page"; \
+		said="$$(groff -mandoc -ww -z -Tutf8 $$page 2>&1)" && [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
 
 demo: ## a real transfer in both modes against servers on loopback
 	sh tests/demo.sh
@@ -88,15 +89,16 @@ bench: build static ## against a bare socket loop and the bounds of stop-and-wai
 fuzz: ## the parsers, FUZZ_SECONDS for each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
 
-install: ## the program and its manual; compiles nothing
+install: ## the program and its manual pages; compiles nothing
 	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not there: run 'make build' first" >&2; exit 1; }
-	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man7"
 	install -m 755 "$(BINARY)" "$(DESTDIR)$(BINDIR)/mdalp"
-	gzip -9nc man/mdalp.1 > "$(MAN)"
-	chmod 644 "$(MAN)"
+	gzip -9nc man/mdalp.1 > "$(MAN1)"
+	gzip -9nc man/mdalp.7 > "$(MAN7)"
+	chmod 644 "$(MAN1)" "$(MAN7)"
 
 uninstall: ## take away exactly that
-	rm -f "$(DESTDIR)$(BINDIR)/mdalp" "$(MAN)"
+	rm -f "$(DESTDIR)$(BINDIR)/mdalp" "$(MAN1)" "$(MAN7)"
 
 dist: ## a tarball of the last commit with all crates, and its checksum, in dist/
 	CARGO="$(CARGO)" sh tests/dist.sh

@@ -41,18 +41,21 @@ fn what_is_installed_runs_can_be_read_and_is_taken_away_again() {
     let root = scratch.path("");
     make("install", &root);
     let installed = root.join("opt/some where");
-    let (program, manual) = (installed.join("bin/mdalp"), installed.join("share/man/man1/mdalp.1.gz"));
+    let [program, manual, protocol] = ["bin/mdalp", "share/man/man1/mdalp.1.gz", "share/man/man7/mdalp.7.gz"]
+        .map(|path| installed.join(path));
     let mut found = files_under(&root);
     found.sort();
-    assert_eq!(found, [program.clone(), manual.clone()]);
+    assert_eq!(found, [program.clone(), manual.clone(), protocol.clone()]);
 
     let version = run(Command::new(&program).arg("--version")).stdout;
     assert_eq!(version, format!("mdalp {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
     if has_tool("man") {
-        let mut man = Command::new("man");
-        let page = run(man.arg("-l").arg(&manual).env("MANWIDTH", "80").env("LC_ALL", "C")).stdout;
-        let page = String::from_utf8_lossy(&page).into_owned();
-        assert!(page.contains("EXIT STATUS") && page.contains("--give-up"), "{page}");
+        for (path, expected) in [(manual, "--give-up"), (protocol, "LOAD BALANCING")] {
+            let mut man = Command::new("man");
+            let page = run(man.arg("-l").arg(path).env("MANWIDTH", "80").env("LC_ALL", "C")).stdout;
+            let page = String::from_utf8_lossy(&page).into_owned();
+            assert!(page.contains(expected), "{page}");
+        }
     }
 
     make("uninstall", &root);

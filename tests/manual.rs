@@ -3,6 +3,8 @@
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
 use crate::support::{self, Scratch, payload};
 use mdalp::cli::{self, Command, HELP};
+use mdalp::protocol::message::{Ack, Data, DataPacket, INTENT};
+use mdalp::protocol::{Assignment, MAX_PACKET_PAYLOAD, QUEUE_SLOT, Seq, TRANSACTION_LIFETIME, plan};
 use mdalp::{ExitStatus, Options};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -11,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const MAN: &str = include_str!("../man/mdalp.1");
+const PROTOCOL: &str = include_str!("../man/mdalp.7");
 const PARSER: &str = include_str!("../src/cli/mod.rs");
 const README: &str = include_str!("../README.md");
 const DEMO: &str = include_str!("demo.sh");
@@ -216,6 +219,53 @@ fn what_the_manual_diagnoses_is_what_the_program_says() {
 }
 
 #[test]
+fn the_messages_of_the_protocol_page_are_those_of_the_codec() {
+    let examples = section(PROTOCOL, "EXAMPLES").replace("\n ", " ").replace("\\(aq", "'");
+    let mut kinds = BTreeSet::new();
+    for line in examples.lines().filter(|line| line.starts_with("Type:")) {
+        let datagram = line.as_bytes();
+        kinds.insert(datagram[5]);
+        match datagram[5] {
+            b'0' => assert_eq!(datagram, INTENT),
+            b'1' => assert!(Assignment::parse(datagram).is_ok(), "{line}"),
+            b'2' => {
+                let data = Data::parse(datagram).expect(line);
+                assert_eq!(DataPacket::new(data.tid).write(data.seq, data.payload), Some(datagram));
+            }
+            _ => assert_eq!(Ack::parse(datagram).expect(line).encode(), datagram),
+        }
+    }
+    assert_eq!(kinds, BTreeSet::from(*b"0123"));
+}
+
+#[test]
+fn the_numbers_of_the_protocol_page_are_those_of_the_program() {
+    let rows: Vec<Vec<f64>> = section(PROTOCOL, "EXAMPLES")
+        .lines()
+        .filter_map(|line| line.split_whitespace().map(|word| word.parse().ok()).collect())
+        .filter(|row: &Vec<f64>| row.len() == 5)
+        .collect();
+    let latencies: Vec<Duration> = rows.iter().map(|row| Duration::from_secs_f64(row[0] / 1000.0)).collect();
+    let bytes: f64 = rows.iter().map(|row| row[1]).sum();
+    let split = plan::balanced(bytes as u64, &latencies).unwrap();
+    assert_eq!(split.ranges().len(), rows.len());
+    for (row, range) in rows.iter().zip(split.ranges()) {
+        let last = range.end().0 - 1;
+        let packet = range.packet_bytes(Seq(last));
+        let found = [range.len(), range.first().0.into(), last.into(), packet.end - packet.start];
+        assert_eq!(found.map(|number| number as f64), row[1..]);
+    }
+    for (name, value) in [
+        ("MAX_PACKET_PAYLOAD", MAX_PACKET_PAYLOAD as u64),
+        ("TRANSACTION_LIFETIME", TRANSACTION_LIFETIME.as_secs()),
+        ("QUEUE_SLOT", QUEUE_SLOT.as_secs()),
+        ("RECEIVER_PORT", Options::default().receiver_port.into()),
+    ] {
+        assert!(PROTOCOL.contains(&format!(".It Va {name} = {value}\n")), "man/mdalp.7: {name} is {value}");
+    }
+}
+
+#[test]
 fn the_change_log_begins_with_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(cli::version(), format!("mdalp {version}"));
@@ -321,8 +371,12 @@ fn source_text() -> String {
 }
 
 fn man_section(name: &str) -> String {
+    section(MAN, name)
+}
+
+fn section(page: &str, name: &str) -> String {
     let start = format!(".Sh {name}\n");
-    MAN.split(&start).nth(1).expect(name).split("\n.Sh ").next().unwrap().to_owned() + "\n"
+    page.split(&start).nth(1).expect(name).split("\n.Sh ").next().unwrap().to_owned() + "\n"
 }
 
 fn between(text: &str, before: &str, after: &str) -> Option<String> {
