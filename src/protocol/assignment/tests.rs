@@ -87,174 +87,101 @@ fn escapes_mean_what_python_says() {
     assert_eq!(name_of(b"'\xc3\\\n\xa9'"), "\u{fffd}\u{fffd}", "nor do raw bytes on two lines");
 }
 
-/// What a malformed datagram's error says, and at which byte.
-const MALFORMED: &[(&str, usize, &[&str])] = &[
-    ("expected 'Type:1;'", 0, &["", "Type:3;TID:7;SEQ:1;", "Type:1", "Type:01;TID:7;DATA:[]"]),
-    ("expected 'TID:'", 7, &["Type:1;", "Type:1;DATA:[];"]),
-    (
-        "the TID is not a 64-bit decimal number",
-        11,
-        &[
-            "Type:1;TID:",
-            "Type:1;TID:;DATA:[]",
-            "Type:1;TID:x7;",
-            "Type:1;TID:-7;",
-            "Type:1;TID: 7;",
-            "Type:1;TID:07;",
-            "Type:1;TID:18446744073709551616;",
-        ],
-    ),
-    ("expected ';DATA:'", 12, &["Type:1;TID:7", "Type:1;TID:7;", "Type:1;TID:7x;", "Type:1;TID:7;SEQ:1;"]),
-    ("NUL byte", 20, &["Type:1;TID:7;DATA:[{\0}];"]),
-];
+/// Malformed datagrams, `¦` between them, under what their error says and at which byte; `␊`, `␍` and `␀` stand for control
+/// characters.
+const MALFORMED: &str = r#"
+# 0 expected 'Type:1;'
+¦Type:3;TID:7;SEQ:1;¦Type:1¦Type:01;TID:7;DATA:[]
+# 7 expected 'TID:'
+Type:1;¦Type:1;DATA:[];
+# 11 the TID is not a 64-bit decimal number
+Type:1;TID:¦Type:1;TID:;DATA:[]¦Type:1;TID:x7;¦Type:1;TID:-7;¦Type:1;TID: 7;¦Type:1;TID:07;
+Type:1;TID:18446744073709551616;
+# 12 expected ';DATA:'
+Type:1;TID:7¦Type:1;TID:7;¦Type:1;TID:7x;¦Type:1;TID:7;SEQ:1;
+# 20 NUL byte
+Type:1;TID:7;DATA:[{␀}];
+"#;
 
 /// The same for what follows `Type:1;TID:7;DATA:`, where byte 18 is the first.
-const MALFORMED_DATA: &[(&str, usize, &[&str])] = &[
-    (
-        "DATA is not a list",
-        18,
-        &["", ";", "{'name': 'A'};", "({},);", "'10.0.0.1';", "None;", "__import__('os').system('id');"],
-    ),
-    ("the list of receivers is empty", 19, &["[];"]),
-    ("the list of receivers is empty", 21, &["[  ]"]),
-    ("the list item is not a dictionary", 19, &["[", "[,];", "['10.0.0.1'];", "[[{}]];", "[dict(name=1)];"]),
-    ("the list item is not a dictionary", 52, &["[{'ip_address':'::1','name':'A'}, 5];"]),
-    ("the key 'ip_address' is missing", 19, &["[{}];", "[{'name': 'A'}];"]),
-    ("the key 'ip_address' is missing", 52, &["[{'ip_address':'::1','name':'A'}, {}];"]),
-    ("the key 'name' is missing", 19, &["[{'ip_address': '::1'}];"]),
-    (
-        "the key is not a string",
-        20,
-        &[
-            "[{",
-            "[{,}];",
-            "[{1: 'A'}];",
-            "[{None: 'A'}];",
-            "[{name: 'A'}];",
-            "[{**x}];",
-            "[{('a',): 1}];",
-            "[{r'name': 'A'}];",
-        ],
-    ),
-    ("expected ':'", 26, &["[{'name'}];", "[{'name', 'A'}];", "[{'name'"]),
-    ("expected ':'", 25, &["[{'na' 'me': 'A'}];"]),
-    ("duplicate key", 33, &["[{'name': 'A', 'name': 'B'}];"]),
-    ("duplicate key", 41, &["[{'ip_address': '::1', 'ip_address': '::1'}];"]),
-    ("the value is not a string", 28, &["[{'name': 5}];", "[{'name': None}];"]),
-    ("the value is not a string", 34, &["[{'ip_address': 167772161}];"]),
-    ("expected a plain string, a number, True, False or None", 27, &["[{'name':"]),
-    (
-        "expected a plain string, a number, True, False or None",
-        28,
-        &[
-            "[{'name': }];",
-            "[{'name': ['A']}];",
-            "[{'name': __import__('os').system('id')}];",
-            "[{'name': lambda: 0}];",
-            "[{'name': b'A'}];",
-            "[{'name': f'{exit()}'}];",
-            "[{'name': u\"A\"}];",
-            "[{'name': Rb'A'}];",
-        ],
-    ),
-    (
-        "expected a plain string, a number, True, False or None",
-        25,
-        &["[{'x': {'y': 1}}];", "[{'x': (1)}];", "[{'x': true}];"],
-    ),
-    ("the value is not a decimal number", 25, &["[{'x': -y}];", "[{'x': 007}];", "[{'x': 1e}];", "[{'x': -"]),
-    (
-        "expected ',' or '}'",
-        26,
-        &["[{'x': 0x1f}];", "[{'x': 1_000}];", "[{'x': 1j}];", "[{'x': 9**9}];", "[{'x': 1if 1 else 2}];"],
-    ),
-    ("expected ',' or '}'", 29, &["[{'x': Truex}];", "[{'x': None()}];"]),
-    ("expected ',' or '}'", 30, &["[{'name': '''A'''}];"]),
-    ("expected ',' or '}'", 31, &["[{'name': 'A'", "[{'name': 'A'.upper()}];", "[{'name': 'A'\n}];"]),
-    (
-        "expected ',' or '}'",
-        32,
-        &[
-            "[{'name': 'A' + 'B'}];",
-            "[{'name': 'A' * 9999}];",
-            "[{'name': 'A' if 1 else 'B'}];",
-            "[{'name': 'A' # B\n}];",
-            "[{'name': 'A' 'B'}];",
-        ],
-    ),
-    (
-        "unterminated string",
-        28,
-        &["[{'name': 'A}];", "[{'name': \"A'}];", "[{'name': 'A\\", "[{'name': 'A\\'}];"],
-    ),
-    ("line break in a string", 30, &["[{'name': 'A\nB'}];", "[{'name': 'A\rB'}];"]),
-    (
-        "invalid escape",
-        29,
-        &[
-            "[{'name': '\\x4'}];",
-            "[{'name': '\\xg1'}];",
-            "[{'name': '\\u12'}];",
-            "[{'name': '\\U00110000'}];",
-            "[{'name': '\\Uffffffff'}];",
-            "[{'name': '\\N{BULLET}'}];",
-        ],
-    ),
-    ("trailing comma", 32, &["[{'name': 'A',}];"]),
-    ("trailing comma", 51, &["[{'ip_address':'::1','name':'A'},];"]),
-    ("expected ',' or ']'", 50, &["[{'ip_address':'::1','name':'A'}", "[{'ip_address':'::1','name':'A'};"]),
-    (
-        "expected ',' or ']'",
-        51,
-        &["[{'ip_address':'::1','name':'A'} {}];", "[{'ip_address':'::1','name':'A'} for x in y];"],
-    ),
-    (
-        "trailing data",
-        51,
-        &["[{'ip_address':'::1','name':'A'}][0];", "[{'ip_address':'::1','name':'A'}]*99;"],
-    ),
-    (
-        "trailing data",
-        52,
-        &[
-            "[{'ip_address':'::1','name':'A'}];;",
-            "[{'ip_address':'::1','name':'A'}]; ",
-            "[{'ip_address':'::1','name':'A'}];Type:1;",
-        ],
-    ),
-];
+const MALFORMED_DATA: &str = r#"
+# 18 DATA is not a list
+¦;¦{'name': 'A'};¦({},);¦'10.0.0.1';¦None;¦__import__('os').system('id');
+# 19 the list of receivers is empty
+[];
+# 21 the list of receivers is empty
+[  ]
+# 19 the list item is not a dictionary
+[¦[,];¦['10.0.0.1'];¦[[{}]];¦[dict(name=1)];
+# 52 the list item is not a dictionary
+[{'ip_address':'::1','name':'A'}, 5];
+# 19 the key 'ip_address' is missing
+[{}];¦[{'name': 'A'}];
+# 52 the key 'ip_address' is missing
+[{'ip_address':'::1','name':'A'}, {}];
+# 19 the key 'name' is missing
+[{'ip_address': '::1'}];
+# 20 the key is not a string
+[{¦[{,}];¦[{1: 'A'}];¦[{None: 'A'}];¦[{name: 'A'}];¦[{**x}];¦[{('a',): 1}];¦[{r'name': 'A'}];
+# 26 expected ':'
+[{'name'}];¦[{'name', 'A'}];¦[{'name'
+# 25 expected ':'
+[{'na' 'me': 'A'}];
+# 33 duplicate key
+[{'name': 'A', 'name': 'B'}];
+# 41 duplicate key
+[{'ip_address': '::1', 'ip_address': '::1'}];
+# 28 the value is not a string
+[{'name': 5}];¦[{'name': None}];
+# 34 the value is not a string
+[{'ip_address': 167772161}];
+# 27 expected a plain string, a number, True, False or None
+[{'name':
+# 28 expected a plain string, a number, True, False or None
+[{'name': }];¦[{'name': ['A']}];¦[{'name': __import__('os').system('id')}];¦[{'name': lambda: 0}];
+[{'name': b'A'}];¦[{'name': f'{exit()}'}];¦[{'name': u"A"}];¦[{'name': Rb'A'}];
+# 25 expected a plain string, a number, True, False or None
+[{'x': {'y': 1}}];¦[{'x': (1)}];¦[{'x': true}];
+# 25 the value is not a decimal number
+[{'x': -y}];¦[{'x': 007}];¦[{'x': 1e}];¦[{'x': -
+# 26 expected ',' or '}'
+[{'x': 0x1f}];¦[{'x': 1_000}];¦[{'x': 1j}];¦[{'x': 9**9}];¦[{'x': 1if 1 else 2}];
+# 29 expected ',' or '}'
+[{'x': Truex}];¦[{'x': None()}];
+# 30 expected ',' or '}'
+[{'name': '''A'''}];
+# 31 expected ',' or '}'
+[{'name': 'A'¦[{'name': 'A'.upper()}];¦[{'name': 'A'␊}];
+# 32 expected ',' or '}'
+[{'name': 'A' + 'B'}];¦[{'name': 'A' * 9999}];¦[{'name': 'A' if 1 else 'B'}];¦[{'name': 'A' # B␊}];
+[{'name': 'A' 'B'}];
+# 28 unterminated string
+[{'name': 'A}];¦[{'name': "A'}];¦[{'name': 'A\¦[{'name': 'A\'}];
+# 30 line break in a string
+[{'name': 'A␊B'}];¦[{'name': 'A␍B'}];
+# 29 invalid escape
+[{'name': '\x4'}];¦[{'name': '\xg1'}];¦[{'name': '\u12'}];¦[{'name': '\U00110000'}];
+[{'name': '\Uffffffff'}];¦[{'name': '\N{BULLET}'}];
+# 32 trailing comma
+[{'name': 'A',}];
+# 51 trailing comma
+[{'ip_address':'::1','name':'A'},];
+# 50 expected ',' or ']'
+[{'ip_address':'::1','name':'A'}¦[{'ip_address':'::1','name':'A'};
+# 51 expected ',' or ']'
+[{'ip_address':'::1','name':'A'} {}];¦[{'ip_address':'::1','name':'A'} for x in y];
+# 51 trailing data
+[{'ip_address':'::1','name':'A'}][0];¦[{'ip_address':'::1','name':'A'}]*99;
+# 52 trailing data
+[{'ip_address':'::1','name':'A'}];;¦[{'ip_address':'::1','name':'A'}];␠
+[{'ip_address':'::1','name':'A'}];Type:1;
+"#;
 
-const NO_ADDRESSES: [&str; 17] = [
-    "",
-    "10.0.0",
-    "10.0.0.256",
-    "010.0.0.1",
-    "10.0.0.1 ",
-    "10.0.0.1/24",
-    "167772161",
-    "1::2::3",
-    "[::1]",
-    "-oProxy command",
-    "localhost",
-    "receiver-5.example.org",
-    "0x7f.0.0.1",
-    "10.0.0.1:4650",
-    "[::1]:4650",
-    "fe80::1%eth0",
-    "[fe80::1%2]:80",
-];
+const NO_ADDRESSES: &str = "|10.0.0|10.0.0.256|010.0.0.1|10.0.0.1 |10.0.0.1/24|167772161|1::2::3|[::1]|-oProxy command|\
+    localhost|receiver-5.example.org|0x7f.0.0.1|10.0.0.1:4650|[::1]:4650|fe80::1%eth0|[fe80::1%2]:80";
 
-const NOT_UNICAST: [&str; 9] = [
-    "0.0.0.0",
-    "::",
-    "::ffff:0.0.0.0",
-    "224.0.0.1",
-    "239.255.255.255",
-    "::ffff:224.0.0.1",
-    "ff02::1",
-    "255.255.255.255",
-    "::ffff:ffff:ffff",
-];
+const NOT_UNICAST: &str = "0.0.0.0|::|::ffff:0.0.0.0|224.0.0.1|239.255.255.255|::ffff:224.0.0.1|ff02::1|255.255.255.255|\
+    ::ffff:ffff:ffff";
 
 fn error(datagram: &[u8]) -> AssignmentError {
     match Assignment::parse(datagram) {
@@ -265,25 +192,35 @@ fn error(datagram: &[u8]) -> AssignmentError {
 
 #[test]
 fn every_malformed_datagram_is_refused_with_what_and_where() {
+    let mut refused = 0;
     for (table, start) in [(MALFORMED, ""), (MALFORMED_DATA, "Type:1;TID:7;DATA:")] {
-        for (what, offset, datagrams) in table {
-            for datagram in *datagrams {
+        let mut wanted = (0, "");
+        for line in table.lines().skip(1) {
+            if let Some((offset, what)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) {
+                wanted = (offset.parse().unwrap(), what);
+                continue;
+            }
+            for datagram in line.split('¦') {
+                let datagram = datagram.replace('␊', "\n").replace('␍', "\r").replace('␀', "\0");
                 let error = error(format!("{start}{datagram}").as_bytes());
-                assert_eq!((error.what, error.offset), (*what, *offset), "{datagram}");
+                assert_eq!((error.offset, error.what), wanted, "{datagram}");
+                refused += 1;
             }
         }
     }
-    let datagrams = |table: &[(&str, usize, &[&str])]| table.iter().map(|row| row.2.len()).sum::<usize>();
-    assert!(datagrams(MALFORMED) + datagrams(MALFORMED_DATA) >= 90);
+    assert!(refused >= 90, "{refused}");
 }
 
 #[test]
 fn only_ip_literals_of_one_host_are_addresses() {
-    let no_addresses = NO_ADDRESSES.map(|address| (address, "the value is not an IP address"));
-    let not_unicast = NOT_UNICAST.map(|address| (address, "the address is not a unicast address"));
-    for (address, what) in no_addresses.into_iter().chain(not_unicast) {
-        for rest in [", 'name': 'A'", ""] {
-            let error = error(format!("Type:1;TID:7;DATA:[{{'ip_address': '{address}'{rest}}}];").as_bytes());
+    let cases = [
+        (NO_ADDRESSES, "the value is not an IP address"),
+        (NOT_UNICAST, "the address is not a unicast address"),
+    ];
+    for (addresses, what) in cases {
+        for address in addresses.split('|') {
+            let datagram = format!("Type:1;TID:7;DATA:[{{'ip_address': '{address}', 'name': 'A'}}];");
+            let error = error(datagram.as_bytes());
             assert_eq!((error.what, error.offset), (what, 34), "{address}");
         }
     }
@@ -414,7 +351,7 @@ fn a_mutated_assignment_is_read_or_refused_without_a_panic() {
     seeds.iter().for_each(|seed| drop(Assignment::parse(seed).unwrap()));
     let mut rng = Rng::new(3);
     let (mut accepted, mut errors) = (0, HashSet::new());
-    for _ in 0..100_000 {
+    for _ in 0..30_000 {
         let mut datagram = rng.choose(&seeds).to_vec();
         for _ in 0..1 + rng.below(3) {
             mutate(&mut datagram, &mut rng);
@@ -433,7 +370,7 @@ fn a_mutated_assignment_is_read_or_refused_without_a_panic() {
         }
     }
     // Both outcomes were reached, and every error.
-    assert!((2_000..50_000).contains(&accepted), "{accepted} of 100000 accepted");
+    assert!((600..15_000).contains(&accepted), "{accepted} of 30000 accepted");
     assert_eq!(errors.len(), 25, "{errors:?}");
 }
 

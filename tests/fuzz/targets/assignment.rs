@@ -94,8 +94,11 @@ fn is_one_host(address: IpAddr) -> bool {
 
 fn assert_shown_safely(name: &str) {
     let shown = Escaped(name).to_string();
-    let reorders = |c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    assert!(!shown.contains(|c: char| c.is_control() || reorders(c)), "{shown:?}");
+    let is_invisible = |c| {
+        matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{115f}' | '\u{2800}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{e0000}'..='\u{e0fff}')
+    };
+    assert!(!shown.contains(|c: char| c.is_control() || is_invisible(c)), "{shown:?}");
     // `\u{1b}` for one byte is the worst.
     assert!(shown.len() <= 6 * name.len());
 }
