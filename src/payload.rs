@@ -20,7 +20,7 @@ use std::time::SystemTime;
 /// Most bytes that a [`BlockReader`] reads at once: whole packets, at most 16 KiB. Larger blocks are not faster.
 const BLOCK: u64 = (16 * 1024 / MAX_PACKET_PAYLOAD * MAX_PACKET_PAYLOAD) as u64;
 
-/// Room that spooling makes before each read, in bytes; the vector grows by doubling.
+/// The minimum room for each read when spooling, in bytes; the vector grows by doubling.
 const SPOOL_STEP: usize = 64 * 1024;
 
 /// The name of a payload that was given as bytes, a reader or an open file.
@@ -109,7 +109,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// There are none, or too many.
+    /// It is empty or too long.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, PayloadError> {
         Self::new(UNNAMED.to_owned(), Source::Memory(bytes.into()))
     }
@@ -160,14 +160,14 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// The file's length or time of modification is another than when it was opened.
+    /// The file's length or modification time has changed since it was opened.
     pub fn check_unchanged(&self) -> Result<(), PayloadError> {
         let Source::File { file, stamp } = &self.0.source else { return Ok(()) };
         let now = FileStamp::of(&file.metadata().map_err(|error| io_error(self.name(), "read", error))?);
         if now == *stamp { Ok(()) } else { Err(changed(self.name(), stamp.len, now.len)) }
     }
 
-    /// A thread's own view of these bytes of the payload.
+    /// Returns a reader of these bytes, for one thread.
     pub fn reader(&self, bytes: Range<u64>) -> BlockReader {
         BlockReader { payload: self.clone(), range: bytes, start: 0, block: Vec::new() }
     }
@@ -190,12 +190,12 @@ pub struct BlockReader {
 }
 
 impl BlockReader {
-    /// The bytes of one packet, at any position. Costs no system call, no allocation and no copy if they are in the
-    /// current block: the outstanding packet again, or the next one.
+    /// Returns the bytes of one packet, at any position: without a system call, an allocation or a copy if they are in
+    /// the current block, as the outstanding packet and usually the next one are.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or has become shorter; the payload has no such bytes.
+    /// The file cannot be read or has become shorter, or the payload has no such bytes.
     #[inline]
     pub fn packet(&mut self, bytes: Range<u64>) -> Result<&[u8], PayloadError> {
         let mut held = self.held(&bytes);
@@ -209,12 +209,12 @@ impl BlockReader {
         })
     }
 
-    /// Turns to another range, and keeps the block's memory.
+    /// Starts another range, and keeps the block's memory.
     pub fn reset(&mut self, bytes: Range<u64>) {
         self.range = bytes;
     }
 
-    /// What can be had without a system call: from `start` on, which is 0 for a payload in memory.
+    /// The bytes available without a system call: from `start` on, which is 0 for a payload in memory.
     #[inline]
     fn data(&self) -> &[u8] {
         match &self.payload.0.source {
@@ -258,8 +258,8 @@ impl BlockReader {
     }
 }
 
-/// Whether the file's last byte is there. The files of procfs and sysfs say that they are regular and have no bytes, or
-/// a page of them, until they are read.
+/// Whether the file's last byte is there. Files of procfs and sysfs claim to be regular files of no bytes, or of one page,
+/// whatever they have.
 fn has_its_length(file: &File, len: u64, name: &str) -> Result<bool, PayloadError> {
     let Some(last) = len.checked_sub(1) else { return Ok(false) };
     match file.read_exact_at(&mut [0], last) {
@@ -269,7 +269,7 @@ fn has_its_length(file: &File, len: u64, name: &str) -> Result<bool, PayloadErro
     }
 }
 
-/// All of a stream, in memory; of one that is too long only what shows it.
+/// Reads a stream to its end; one that is too long only one byte beyond the limit.
 fn spool(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, PayloadError> {
     let mut from = from.take(MAX_PAYLOAD_LEN + 1);
     let mut bytes = Vec::new();
@@ -278,7 +278,7 @@ fn spool(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, PayloadError> {
     };
     loop {
         bytes.try_reserve(SPOOL_STEP).map_err(|_| no_memory(bytes.len()))?;
-        // Into the room that there is; an interrupted read is repeated.
+        // Fills the room that there is; `read_to_end` repeats interrupted reads.
         let room = (bytes.capacity() - bytes.len()) as u64;
         let read = from.by_ref().take(room).read_to_end(&mut bytes);
         let read = read.map_err(|error| match error.kind() {
@@ -295,7 +295,7 @@ fn payload_error(what: &str, why: impl Into<String>, hint: &'static str) -> Payl
     PayloadError { what: what.to_owned(), why: why.into(), hint, source: None }
 }
 
-/// The system's error when the payload was to be `opened` or `read`.
+/// An error of the system when the payload was to be opened or read, which `done` says.
 fn io_error(name: &str, done: &str, error: io::Error) -> PayloadError {
     let (why, hint) = match error.kind() {
         io::ErrorKind::NotFound => ("no such file".to_owned(), "check its name"),

@@ -1,20 +1,19 @@
-//! What unit tests share: chance from a seed, and an instant to count from, which the pure parts' tests may not make
+//! Helpers of the unit tests: seeded random numbers, and an instant, which the tests of the pure parts may not take
 //! themselves.
 
 use std::time::{Duration, Instant};
 
-/// Some instant; tests add durations to it.
+/// Returns some instant, to which tests add durations.
 pub fn start() -> Instant {
     Instant::now()
 }
 
-/// So many milliseconds.
+/// Returns a duration of `n` milliseconds.
 pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Says aloud that a test leaves something out: to standard error itself, since what a test prints is shown only if it
-/// fails.
+/// Reports that a test skips something: on standard error itself, since a test's output is shown only if it fails.
 pub fn skipped(why: &str) {
     let test = std::thread::current();
     let line = format!("{}: SKIPPED, at least in part: {why}\n", test.name().unwrap_or("a test"));
@@ -50,7 +49,7 @@ impl Rng {
         self.bits() % bound
     }
 
-    /// A number of up to so many bits (1 to 64), every order of magnitude as likely as the others.
+    /// A number of up to `bits` bits (1 to 64), every order of magnitude equally likely.
     pub fn magnitude(&mut self, bits: u32) -> u64 {
         let shift = 64 - self.below(u64::from(bits) + 1) as u32;
         self.bits().checked_shr(shift).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Text that is safe to show, and durations as people write them.
+//! Text that is safe to show, and numbers and durations as people write them.
 
 use crate::protocol::nanos;
 use std::fmt::{self, Write};
@@ -114,7 +114,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// A duration that somebody set, in seconds without trailing zeros: `90`, `0.25`. To the millisecond.
+/// A duration that the user has set, in seconds without trailing zeros: `90`, `0.25`. To the millisecond.
 pub struct TrimmedSeconds(pub Duration);
 
 impl fmt::Display for TrimmedSeconds {

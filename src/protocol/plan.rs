@@ -4,13 +4,13 @@ use super::{MAX_PACKET_PAYLOAD, Seq, SeqRange};
 use std::fmt;
 use std::time::Duration;
 
-/// Latencies below this count as this: a receiver next door must not take all, and nothing is divided by zero.
+/// Shorter latencies count as this one: a receiver next door must not get everything, and nothing is divided by zero.
 const SHORTEST_LATENCY: Duration = Duration::from_micros(1);
 
 /// The most bytes that 32-bit SEQs can number.
 pub const MAX_PAYLOAD_LEN: u64 = u32::MAX as u64 * MAX_PACKET_PAYLOAD as u64;
 
-/// Every receiver's packets.
+/// Which packets each receiver gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     ranges: Vec<SeqRange>,
@@ -18,17 +18,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What each receiver of the list sends, in list order: contiguous from SEQ 0 and byte 0 on, some maybe empty.
+    /// Returns each receiver's range, in list order: contiguous from SEQ 0 and byte 0 on; some may be empty.
     pub fn ranges(&self) -> &[SeqRange] {
         &self.ranges
     }
 
-    /// The fewest bytes that anybody gets; 0 if one receiver gets all.
+    /// Returns the minimum number of bytes of each receiver; 0 if one receiver gets all.
     pub fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// How many packets all have together.
+    /// Returns the number of packets of all receivers together.
     pub fn packets(&self) -> u32 {
         self.ranges.last().map_or(0, |range| range.end().0)
     }
@@ -37,13 +37,13 @@ impl Plan {
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanError {
-    /// There is nobody to send to.
+    /// The list of receivers is empty.
     NoReceivers,
     /// The list has no receiver with this index.
     NoSuchReceiver {
         /// The 1-based index asked for.
         given: usize,
-        /// How many are listed.
+        /// The number of listed receivers.
         listed: usize,
     },
     /// The packets cannot be numbered with 32 bits: there are over 400 GiB.
@@ -105,10 +105,9 @@ fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Plan, 
 
 /// How many of `len` bytes, at most [`MAX_PAYLOAD_LEN`], each receiver gets, by inverse latency.
 ///
-/// The sum is exactly `len`. Nobody gets fewer bytes than `min(ceil(len / 10), floor(len / n))`. A lower latency
-/// never gets fewer bytes than a higher one; equal latencies get the same but for rounding: one byte more or less,
-/// and the bytes that rounding leaves over, at most half a byte a receiver, all go to the fastest, the first of
-/// them if several are.
+/// The sum is exactly `len`. No receiver gets fewer bytes than `min(ceil(len / 10), floor(len / n))`. A lower latency
+/// never gets fewer bytes than a higher one. Equal latencies get the same, give or take a byte of rounding; the bytes
+/// that rounding leaves over, at most half a byte a receiver, all go to the fastest receiver, the first of equals.
 pub fn shares(len: u64, latencies: &[Duration]) -> Vec<u64> {
     let mut counts = in_proportion(len, latencies);
     let given: u64 = counts.iter().sum();
@@ -120,7 +119,7 @@ pub fn shares(len: u64, latencies: &[Duration]) -> Vec<u64> {
     counts
 }
 
-/// The fewest bytes a receiver gets: a tenth of them, or an equal share if there are more than ten receivers.
+/// The minimum share: a tenth of the bytes, or an equal share if there are more than ten receivers.
 fn floor(len: u64, receivers: usize) -> u64 {
     len.div_ceil(10).min(len.checked_div(receivers as u64).unwrap_or(0))
 }
@@ -132,8 +131,8 @@ fn floor(len: u64, receivers: usize) -> u64 {
 fn in_proportion(len: u64, latencies: &[Duration]) -> Vec<u64> {
     let floor = floor(len, latencies.len());
     let weight = |latency: &Duration| 1.0 / (*latency).max(SHORTEST_LATENCY).as_secs_f64();
-    // `None` for those that have been raised to the floor: once they have, what is left for the others is less, and
-    // some more of them may come under it. Each round but the last raises one at least.
+    // `None` for those that have been raised to the floor. That leaves less for the others, so that more of them may fall
+    // below it: each round but the last raises at least one.
     let mut weights: Vec<Option<f64>> = latencies.iter().map(|latency| Some(weight(latency))).collect();
     loop {
         let raised = weights.iter().filter(|weight| weight.is_none()).count() as u64;
@@ -152,7 +151,7 @@ fn in_proportion(len: u64, latencies: &[Duration]) -> Vec<u64> {
 /// Takes `surplus` bytes off, one by one, each off the largest count at that moment; among equals off the slowest
 /// receiver's, then off the first in the list. There are few: at most half a byte a receiver.
 ///
-/// Nobody comes under the floor so: the largest count is above it as long as the sum is too large.
+/// No count falls below the floor: the largest one is above it as long as the sum is too large.
 fn take_off(counts: &mut [u64], latencies: &[Duration], surplus: u64) {
     for _ in 0..surplus {
         // Reversed, since `max_by_key` returns the last of equals.
