@@ -129,22 +129,6 @@ fn every_test_that_the_documents_name_exists() {
     }
 }
 
-/// The manual names modules only.
-#[test]
-fn every_module_of_tests_that_the_manual_names_exists() {
-    let manual = read("man/mdalp.1");
-    let named =
-        manual.split("Tests hold each of them:\n").nth(1).unwrap().split("In the source").next().unwrap();
-    let modules: Vec<_> = named.lines().filter_map(|line| line.strip_prefix(".Ql ")).collect();
-    assert!(modules.len() >= 5, "{modules:?}");
-    for module in modules {
-        assert!(
-            read("tests/main.rs").contains(&format!("\nmod {module};")),
-            "{module} is no module of tests"
-        );
-    }
-}
-
 /// `words` are in no source file but those whose path begins with one of `places`.
 fn only_in(places: &[&str], words: &[&str]) {
     let files = sources("src");
