@@ -3,7 +3,7 @@
 mod transfer;
 
 use crate::error::{Error, PayloadError};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Listed, Observer, PlannedShare, Relay};
 use crate::handshake::{self, Assigned};
 use crate::latency;
 use crate::options::{Mode, Options};
@@ -13,6 +13,7 @@ use crate::protocol::plan::{self, Plan};
 use crate::report::{Latency, LatencySource, Report};
 use crate::roster::Roster;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use transfer::{Failure, Transfer};
 
@@ -33,7 +34,7 @@ impl Client {
 
     /// A client with these options.
     pub fn with_options(orchestrator: SocketAddr, options: Options) -> Self {
-        Self { orchestrator, options: options.within_reason() }
+        Self { orchestrator, options: options.clamped() }
     }
 
     /// Sends the payload; returns when every byte is acknowledged.
@@ -41,25 +42,33 @@ impl Client {
     /// # Errors
     /// [`Error`] says what failed and, if the transfer had begun, how far it came.
     pub fn send(&self, payload: &Payload, mode: Mode) -> Result<Report, Error> {
-        self.send_observed(payload, mode, &mut |_: &Event<'_>| {})
+        self.send_observed(payload, mode, &mut |_: &Event<'_>| ControlFlow::Continue(()))
     }
 
     /// Sends the payload, and tells `observer` what happens meanwhile.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As [`send`](Self::send), and [`Error::Cancelled`] if the observer asks for that.
     pub fn send_observed(
         &self,
         payload: &Payload,
         mode: Mode,
         observer: &mut dyn Observer,
     ) -> Result<Report, Error> {
+        let observer = &mut Relay::new(observer);
         let assigned = handshake::request(self.orchestrator, &self.options, observer)?;
         let Assigned { tid, ref receivers, at: start, waited } = assigned;
-        observer.event(&Event::Assigned { tid, receivers, waited });
+        observer.event(&Event::Assigned { tid, mode, receivers, waited });
 
         let split = self.split(payload, mode, receivers, start, observer)?;
-        observer.event(&Event::Planned { ranges: split.plan.ranges(), floor: split.plan.floor() });
+        let shares: Vec<_> = Listed::all(receivers)
+            .zip(split.plan.ranges())
+            .map(|(receiver, &range)| {
+                let latency = split.latencies.as_ref().and_then(|l| l.get(receiver.index.0)).copied();
+                PlannedShare { receiver, latency, range }
+            })
+            .collect();
+        observer.event(&Event::Planned { mode, shares: &shares, floor: split.plan.floor() });
 
         let roster = Roster::new(receivers, split.latencies.as_deref(), &split.plan);
         let mut transfer = Transfer::new(&self.options, payload, tid, roster, &split, start, mode);
@@ -71,6 +80,7 @@ impl Client {
             Err(Failure::Incomplete) => Err(Error::Incomplete(report)),
             Err(Failure::Deadline(limit)) => Err(Error::Deadline { limit, report }),
             Err(Failure::Payload(error)) => Err(Error::PayloadWhileSending { error, report }),
+            Err(Failure::Cancelled) => Err(Error::Cancelled { report: Some(report) }),
         }
     }
 
@@ -81,7 +91,7 @@ impl Client {
         mode: Mode,
         receivers: &[Receiver],
         start: Instant,
-        observer: &mut dyn Observer,
+        observer: &mut Relay<'_>,
     ) -> Result<Split, Error> {
         let listed = receivers.len();
         let too_large = |error: plan::PlanError| {
@@ -126,7 +136,9 @@ impl Client {
             }
         };
         let measuring = start.elapsed();
-        observer.event(&Event::Latencies { latencies: &latencies, took: measuring });
+        let listed: Vec<_> = Listed::all(receivers).zip(latencies.iter().copied()).collect();
+        observer.event(&Event::Latencies { latencies: &listed, took: measuring });
+        observer.check()?;
         let rtts: Vec<_> = latencies.iter().map(|latency| latency.rtt).collect();
         let plan = plan::balanced(payload.len(), &rtts).map_err(too_large)?;
         Ok(Split { plan, latencies: Some(latencies), measuring })

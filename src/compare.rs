@@ -1,14 +1,14 @@
 //! `--compare`: what load balancing is worth. One balanced transaction, then one through each of its receivers alone.
 
-use crate::output::cast::full;
 use crate::output::console::Console;
 use crate::output::json::{self, Line};
-use crate::output::report::{UNKNOWN, known, millis};
+use crate::output::report::{UNKNOWN, millis};
 use crate::output::table::Table;
-use crate::transaction::{self, Outcome};
+use crate::output::{Outcome, report_of, status};
+use crate::run;
 use mdalp::cli::Invocation;
-use mdalp::protocol::Receiver;
-use mdalp::text::Seconds;
+use mdalp::report::{Latency, ReceiverReport};
+use mdalp::text::{NamedAddress, Seconds};
 use mdalp::{ExitStatus, Mode, Payload, Report};
 use std::fmt;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use std::time::Duration;
 /// wrong is wrong for all, there is nothing to compare.
 pub fn run(invocation: &Invocation, payload: &Payload, console: &mut Console) -> ExitStatus {
     announce("balanced", invocation, console);
-    let balanced = transaction::run(invocation, payload, Mode::Balance, console);
-    let status = balanced.status();
-    if balanced.receivers.is_empty() || matches!(status, ExitStatus::Usage | ExitStatus::Payload) {
+    let balanced = run::run(invocation, payload, Mode::Balance, console);
+    let status = status(balanced.as_ref());
+    let Some(report) = report_of(balanced.as_ref()).filter(|_| status != ExitStatus::Payload) else {
         return status;
-    }
-    let mut rows = vec![Row::new(None, &balanced, &balanced)];
-    for receiver in distinct(&balanced.receivers) {
-        announce(&format!("{} alone", full(receiver)), invocation, console);
+    };
+    let mut rows = vec![Row::new(None, balanced.as_ref())];
+    for receiver in &report.receivers {
+        announce(&format!("{} alone", named(receiver)), invocation, console);
         let mode = Mode::SingleAt(receiver.address);
-        let alone = transaction::run(invocation, payload, mode, console);
-        rows.push(Row::new(Some(receiver), &alone, &balanced));
+        let alone = run::run(invocation, payload, mode, console);
+        rows.push(Row::new(Some(receiver), alone.as_ref()));
     }
     if invocation.json {
         console.print(&json(&rows, console.elapsed()));
@@ -44,23 +44,14 @@ fn announce(what: &str, invocation: &Invocation, console: &mut Console) {
     }
 }
 
-/// Each address once.
-fn distinct(receivers: &[Receiver]) -> Vec<&Receiver> {
-    let mut distinct: Vec<&Receiver> = Vec::new();
-    for receiver in receivers {
-        if distinct.iter().all(|other| other.address != receiver.address) {
-            distinct.push(receiver);
-        }
-    }
-    distinct
+fn named(receiver: &ReceiverReport) -> NamedAddress<'_> {
+    NamedAddress(receiver.address, &receiver.name)
 }
 
 /// One transaction of the comparison.
 struct Row<'a> {
-    /// `None` for the balanced one.
-    receiver: Option<&'a Receiver>,
-    /// As the balanced one found it.
-    latency: Option<Duration>,
+    /// As the balanced one found it; `None` for that.
+    receiver: Option<&'a ReceiverReport>,
     status: ExitStatus,
     resent: Option<u64>,
     /// `None` if it failed.
@@ -68,18 +59,17 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(receiver: Option<&'a Receiver>, outcome: &Outcome, balanced: &Outcome) -> Self {
-        let in_report = |report: &Report| {
-            let found = report.receivers.iter().find(|r| Some(r.address) == receiver.map(|r| r.address));
-            known(found?.latency)
-        };
+    fn new(receiver: Option<&'a ReceiverReport>, outcome: Outcome<'_>) -> Self {
         Self {
             receiver,
-            latency: balanced.report().and_then(in_report),
-            status: outcome.status(),
-            resent: outcome.report().map(Report::retransmissions),
-            elapsed: outcome.result.as_ref().ok().map(|report| report.elapsed),
+            status: status(outcome),
+            resent: report_of(outcome).map(Report::retransmissions),
+            elapsed: outcome.ok().map(|report| report.elapsed),
         }
+    }
+
+    fn latency(&self) -> Option<Duration> {
+        self.receiver?.latency.as_ref().and_then(Latency::measured)
     }
 
     /// How many times as long as the balanced one, the first of `rows`, it took.
@@ -110,8 +100,8 @@ fn table(rows: &[Row<'_>]) -> Table {
         let mode = if row.receiver.is_some() { "Non load balance" } else { "Load balance" };
         table.row(vec![
             mode.to_owned(),
-            row.receiver.map_or_else(unknown, full),
-            millis(row.latency),
+            row.receiver.map_or_else(unknown, |receiver| named(receiver).to_string()),
+            millis(row.latency()),
             row.resent.map_or_else(unknown, |resent| resent.to_string()),
             row.elapsed.map_or("failed".to_owned(), |elapsed| Seconds(elapsed, 3).to_string()),
             row.ratio(rows).map_or_else(unknown, |ratio| ratio.to_string()),
@@ -126,7 +116,7 @@ fn json(rows: &[Row<'_>], now: Duration) -> String {
         item.text("mode", if row.receiver.is_some() { "single" } else { "balance" });
         item.text_or_null("address", row.receiver.map(|r| r.address.to_string()).as_deref());
         item.text_or_null("name", row.receiver.map(|r| r.name.as_str()));
-        item.milliseconds("latency_ms", row.latency);
+        item.milliseconds("latency_ms", row.latency());
         item.text("status", json::status_name(row.status));
         item.number_or_null("resent_packets", row.resent);
         item.seconds("elapsed_s", row.elapsed);
@@ -138,24 +128,35 @@ fn json(rows: &[Row<'_>], now: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mdalp::report::{LatencySource, ReceiverStatus};
 
-    fn receivers() -> [Receiver; 2] {
-        [(2, "A"), (3, "B\"\u{1b}")]
-            .map(|(last, name)| Receiver { address: [127, 0, 0, last].into(), name: name.to_owned() })
+    fn receivers() -> [ReceiverReport; 2] {
+        [(2, "A", 335_148), (3, "B\"\u{1b}", 162_844)].map(|(last, name, latency)| ReceiverReport {
+            address: [127, 0, 0, last].into(),
+            name: name.to_owned(),
+            latency: Some(Latency { rtt: Duration::from_micros(latency), source: LatencySource::Icmp(3) }),
+            planned_bytes: 0,
+            acked: Vec::new(),
+            transmissions: 0,
+            retransmissions: 0,
+            ignored: 0,
+            ack_rtt: None,
+            last_ack: None,
+            status: ReceiverStatus::Done,
+        })
     }
 
-    fn rows(receivers: &[Receiver; 2]) -> Vec<Row<'_>> {
-        let row = |receiver, latency: u64, status, resent, elapsed: u64| Row {
+    fn rows(receivers: &[ReceiverReport; 2]) -> Vec<Row<'_>> {
+        let row = |receiver, status, resent, elapsed: u64| Row {
             receiver,
-            latency: (latency > 0).then(|| Duration::from_micros(latency)),
             status,
             resent: Some(resent),
             elapsed: (elapsed > 0).then(|| Duration::from_millis(elapsed)),
         };
         vec![
-            row(None, 0, ExitStatus::Success, 4, 26_246),
-            row(Some(&receivers[0]), 335_148, ExitStatus::Incomplete, 15, 0),
-            row(Some(&receivers[1]), 162_844, ExitStatus::Success, 2, 48_364),
+            row(None, ExitStatus::Success, 4, 26_246),
+            row(Some(&receivers[0]), ExitStatus::Incomplete, 15, 0),
+            row(Some(&receivers[1]), ExitStatus::Success, 2, 48_364),
         ]
     }
 

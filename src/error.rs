@@ -1,9 +1,10 @@
 //! Every way a run can fail, the line that says so, and the exit status it has.
 
+use crate::event::Cancelled;
 use crate::protocol::TRANSACTION_LIFETIME;
-use crate::report::{Loss, ReceiverReport, Report};
+use crate::report::{LossReason, ReceiverReport, Report};
 pub(crate) use crate::text::OsMessage as Plain;
-use crate::text::{Count, Escaped, Seconds, TrimmedSeconds, Truncated};
+use crate::text::{Count, Escaped, NamedAddress, Seconds, TrimmedSeconds};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -123,8 +124,20 @@ pub enum Error {
         /// How far it came.
         report: Box<Report>,
     },
+    /// The observer asked to end the transaction.
+    Cancelled {
+        /// How far the transfer came; `None` if it had not begun.
+        report: Option<Box<Report>>,
+    },
     /// Output could not be written.
     Output(io::Error),
+}
+
+/// Before the transfer there is nothing to report.
+impl From<Cancelled> for Error {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled { report: None }
+    }
 }
 
 impl Error {
@@ -137,7 +150,7 @@ impl Error {
             | Self::Bind { .. } => ExitStatus::Usage,
             Self::Payload(_) | Self::PayloadWhileSending { .. } => ExitStatus::Payload,
             Self::Orchestrator { .. } => ExitStatus::Orchestrator,
-            Self::Incomplete(_) => ExitStatus::Incomplete,
+            Self::Incomplete(_) | Self::Cancelled { .. } => ExitStatus::Incomplete,
             Self::Deadline { .. } => ExitStatus::Deadline,
             Self::Output(_) => ExitStatus::Output,
         }
@@ -149,6 +162,7 @@ impl Error {
             Self::PayloadWhileSending { report, .. }
             | Self::Incomplete(report)
             | Self::Deadline { report, .. } => Some(report),
+            Self::Cancelled { report } => report.as_deref(),
             _ => None,
         }
     }
@@ -196,6 +210,10 @@ impl fmt::Display for Error {
                 Account(report),
                 Losses(report)
             ),
+            Self::Cancelled { report } => {
+                f.write_str("transfer: cancelled")?;
+                report.as_ref().map_or(Ok(()), |report| write!(f, ", {}", Account(report)))
+            }
             Self::Output(error) => {
                 write!(f, "standard output: {}; make room there, or send the output elsewhere", Plain(error))
             }
@@ -229,7 +247,7 @@ impl fmt::Display for HandshakeError {
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent { seq, waited, transmissions, last_error } => {
@@ -244,7 +262,7 @@ impl fmt::Display for Loss {
             Self::Refused { seq, times } => {
                 write!(f, "port closed: SEQ {seq} refused {}", Count((*times).into(), "time"))
             }
-            Self::Unusable { what, error } => write!(f, "no {what}: {}", Escaped(error)),
+            Self::LocalFailure { what, error } => write!(f, "no {what}: {}", Escaped(error)),
         }
     }
 }
@@ -257,10 +275,9 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
 /// What to do about it.
 pub(crate) const MORE_FILES: &str = "raise the limit on open files (ulimit -n)";
 
-/// So many receivers are named in one line at most, with so many columns of their names and so many SEQ ranges each:
-/// after a failover a receiver may have many.
+/// At most this many receivers are named in one line, with at most this many SEQ ranges each: after a failover a receiver
+/// may have many.
 const NAMED: usize = 4;
-const NAME: usize = 40;
 const RANGES: usize = 4;
 
 /// How far a transfer came: bytes and SEQs acknowledged, and by whom.
@@ -292,7 +309,7 @@ impl fmt::Display for Losses<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lost = self.0.losses();
         named(f, lost, "; lost ", |f, (receiver, loss)| {
-            write!(f, "{} ({}), {loss}", receiver.address, Truncated(&receiver.name, NAME))
+            write!(f, "{}, {loss}", NamedAddress(receiver.address, &receiver.name))
         })
     }
 }
@@ -318,7 +335,7 @@ fn named<T>(
 
 /// What to do about an incomplete transfer.
 fn advice(report: &Report) -> String {
-    let any = |is: fn(&Loss) -> bool| report.losses().any(|(_, loss)| is(loss));
+    let any = |is: fn(&LossReason) -> bool| report.losses().any(|(_, loss)| is(loss));
     match report.last_ack() {
         Some(last) if fell_silent_together(report) => {
             format!(
@@ -328,16 +345,16 @@ fn advice(report: &Report) -> String {
                 TRANSACTION_LIFETIME.as_secs()
             )
         }
-        _ if any(|loss| matches!(loss, Loss::Unusable { what: "file descriptor", .. })) => {
+        _ if any(|loss| matches!(loss, LossReason::LocalFailure { what: "file descriptor", .. })) => {
             format!("{MORE_FILES}, and send it again")
         }
-        _ if any(|loss| matches!(loss, Loss::Unusable { what: "thread", .. })) => {
+        _ if any(|loss| matches!(loss, LossReason::LocalFailure { what: "thread", .. })) => {
             "raise the limit on threads or memory (ulimit -u, ulimit -v), and send it again".to_owned()
         }
-        _ if any(|loss| matches!(loss, Loss::Unusable { .. })) => {
+        _ if any(|loss| matches!(loss, LossReason::LocalFailure { .. })) => {
             "check this host's network, and send it again".to_owned()
         }
-        _ if any(|loss| matches!(loss, Loss::Refused { .. })) => {
+        _ if any(|loss| matches!(loss, LossReason::Refused { .. })) => {
             "check --receiver-port, and send it again".to_owned()
         }
         None => "check that no firewall drops UDP to or from the receivers, and --receiver-port".to_owned(),
@@ -349,12 +366,12 @@ fn advice(report: &Report) -> String {
 /// were lost were silent, and when the first that had acknowledged something was given up no ack came any more. (The
 /// time alone tells nothing: that receivers acknowledge for 90 s is inferred from two captures.)
 fn fell_silent_together(report: &Report) -> bool {
-    let given_up = |(receiver, loss): (&ReceiverReport, &Loss)| match loss {
-        Loss::Silent { waited, .. } => Some(receiver.last_ack?.saturating_add(*waited)),
+    let given_up = |(receiver, loss): (&ReceiverReport, &LossReason)| match loss {
+        LossReason::Silent { waited, .. } => Some(receiver.last_ack?.saturating_add(*waited)),
         _ => None,
     };
     let first = report.losses().filter_map(given_up).min();
-    report.losses().all(|(_, loss)| matches!(loss, Loss::Silent { .. }))
+    report.losses().all(|(_, loss)| matches!(loss, LossReason::Silent { .. }))
         && !report.receivers.iter().any(ReceiverReport::is_done_with_work)
         && first.zip(report.last_ack()).is_some_and(|(first, last)| last <= first)
 }

@@ -1,8 +1,12 @@
 //! The one stream of events that drives log lines, progress and JSON. The library itself prints nothing.
 
-use crate::protocol::{Receiver, Seq, SeqRange, Tid};
-use crate::report::{Latency, Loss, Report};
-use std::net::SocketAddr;
+use crate::options::Mode;
+use crate::protocol::{ListIndex, Receiver, Seq, SeqRange, Tid};
+use crate::report::{Latency, LossReason, Report};
+use crate::text::NamedAddress;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Why work went to another receiver than the plan's.
@@ -27,8 +31,46 @@ pub struct LaneProgress {
     pub lost: bool,
 }
 
-/// What happens in a transaction, in order. Receivers are given by their index (from 0) in
-/// [`Event::Assigned`]'s list; an address that the list has twice always goes by its first index.
+/// A receiver and its place in the orchestrator's list. A receiver that is listed twice goes by its first place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// Its place.
+    pub index: ListIndex,
+    /// Its address and name.
+    pub receiver: &'a Receiver,
+}
+
+/// Shows `127.0.0.2 (5th Receiver)`: safe to print, a long name truncated.
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        NamedAddress(self.receiver.address, &self.receiver.name).fmt(f)
+    }
+}
+
+impl<'a> Listed<'a> {
+    /// The receiver's address.
+    pub fn address(&self) -> IpAddr {
+        self.receiver.address
+    }
+
+    /// All receivers of a list with their places.
+    pub(crate) fn all(receivers: &'a [Receiver]) -> impl Iterator<Item = Self> {
+        receivers.iter().enumerate().map(|(index, receiver)| Self { index: ListIndex(index), receiver })
+    }
+}
+
+/// What the plan gives to one entry of the orchestrator's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedShare<'a> {
+    /// Who gets it.
+    pub receiver: Listed<'a>,
+    /// Its latency; `None` in mode 2.
+    pub latency: Option<Latency>,
+    /// Its packets; may be empty.
+    pub range: SeqRange,
+}
+
+/// What happens in a transaction, in order.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -54,6 +96,8 @@ pub enum Event<'a> {
     Assigned {
         /// The transaction.
         tid: Tid,
+        /// How the payload will be shared out.
+        mode: Mode,
         /// The receivers in list order.
         receivers: &'a [Receiver],
         /// Since the intent was first sent.
@@ -68,22 +112,24 @@ pub enum Event<'a> {
     },
     /// The latencies are known.
     Latencies {
-        /// In list order.
-        latencies: &'a [Latency],
+        /// Of each list entry, in list order.
+        latencies: &'a [(Listed<'a>, Latency)],
         /// How long measuring took.
         took: Duration,
     },
     /// The payload is shared out.
     Planned {
-        /// What each list entry gets, in list order; may be empty ranges.
-        ranges: &'a [SeqRange],
+        /// How the payload is shared out.
+        mode: Mode,
+        /// What each list entry gets, in list order.
+        shares: &'a [PlannedShare<'a>],
         /// The fewest bytes anybody gets in mode 1; 0 in mode 2.
         floor: u64,
     },
     /// A data packet was sent. Only with [`Trace::Packets`](crate::Trace::Packets).
     PacketSent {
         /// To whom.
-        receiver: usize,
+        receiver: Listed<'a>,
         /// Which packet.
         seq: Seq,
         /// 1 for its first transmission.
@@ -94,7 +140,7 @@ pub enum Event<'a> {
     /// A datagram came from a receiver. Only with [`Trace::Packets`](crate::Trace::Packets).
     PacketReceived {
         /// From whom.
-        receiver: usize,
+        receiver: Listed<'a>,
         /// All of it, up to the longest that an ack can be.
         datagram: &'a [u8],
         /// Since the outstanding packet was last sent, if it acknowledged that.
@@ -104,7 +150,7 @@ pub enum Event<'a> {
     /// more.
     TimedOut {
         /// At whom.
-        receiver: usize,
+        receiver: Listed<'a>,
         /// Which packet.
         seq: Seq,
         /// How often it had been sent.
@@ -115,25 +161,25 @@ pub enum Event<'a> {
     /// A receiver is lost.
     Lost {
         /// Which.
-        receiver: usize,
+        receiver: Listed<'a>,
         /// Why.
-        loss: &'a Loss,
+        loss: &'a LossReason,
         /// Packets that it leaves behind.
         unacked_packets: u32,
     },
     /// Packets go to another receiver than before.
     Moved {
         /// Whose they were.
-        from: usize,
+        from: Listed<'a>,
         /// Whose they are now.
-        to: usize,
+        to: Listed<'a>,
         /// Which packets.
         range: SeqRange,
         /// Why.
         reason: MoveReason,
     },
     /// At this pace the transfer ends after the transaction has probably expired (PROTOCOL.md: about 90 s).
-    ProbablyTooSlow {
+    ExpiryLikely {
         /// When it would end, since the assignment.
         projected: Duration,
     },
@@ -157,13 +203,41 @@ pub enum Event<'a> {
 
 /// Who is told of the events: log, progress, JSON, a test.
 pub trait Observer {
-    /// One event. Called on the client's main thread, never on the packet path.
-    fn event(&mut self, event: &Event<'_>);
+    /// One event. Called on the client's main thread, never on the packet path. [`ControlFlow::Break`] ends the transaction
+    /// with [`Error::Cancelled`](crate::Error::Cancelled), and no further event comes.
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
 }
 
 /// Any closure observes.
-impl<F: FnMut(&Event<'_>)> Observer for F {
-    fn event(&mut self, event: &Event<'_>) {
-        self(event);
+impl<F: FnMut(&Event<'_>) -> ControlFlow<()>> Observer for F {
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self(event)
+    }
+}
+
+/// The user's observer, and whether it has asked to end the transaction: who emits events then stops at the next look.
+pub(crate) struct Relay<'a> {
+    observer: &'a mut dyn Observer,
+    cancelled: bool,
+}
+
+/// The observer has asked to end the transaction.
+pub(crate) struct Cancelled;
+
+impl<'a> Relay<'a> {
+    pub fn new(observer: &'a mut dyn Observer) -> Self {
+        Self { observer, cancelled: false }
+    }
+
+    /// Passes an event on, unless there are to be no more.
+    pub fn event(&mut self, event: &Event<'_>) {
+        self.cancelled = self.cancelled || self.observer.event(event).is_break();
+    }
+
+    /// # Errors
+    ///
+    /// [`Cancelled`] once the observer has asked for that.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.cancelled { Err(Cancelled) } else { Ok(()) }
     }
 }

@@ -1,7 +1,7 @@
 //! The talk with the orchestrator: one intent, and a long, visible wait for the assignment.
 
 use crate::error::{Error, HandshakeError};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Relay};
 use crate::options::Options;
 use crate::protocol::message::INTENT;
 use crate::protocol::{Assignment, QUEUE_SLOT, Receiver, Tid};
@@ -46,11 +46,10 @@ pub(crate) struct Assigned {
 pub(crate) fn request(
     orchestrator: SocketAddr,
     options: &Options,
-    observer: &mut dyn Observer,
+    observer: &mut Relay<'_>,
 ) -> Result<Assigned, Error> {
     let socket = open(orchestrator, options.bind)?;
     exchange(&socket, orchestrator, options, observer)
-        .map_err(|problem| Error::Orchestrator { address: orchestrator, problem })
 }
 
 fn open(orchestrator: SocketAddr, bind: Option<IpAddr>) -> Result<UdpSocket, Error> {
@@ -72,17 +71,19 @@ fn exchange(
     socket: &UdpSocket,
     orchestrator: SocketAddr,
     options: &Options,
-    observer: &mut dyn Observer,
-) -> Result<Assigned, HandshakeError> {
+    observer: &mut Relay<'_>,
+) -> Result<Assigned, Error> {
+    let failed = |problem| Error::Orchestrator { address: orchestrator, problem };
     let started = Instant::now();
     let mut schedule = Schedule::new(started, options);
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut attempt = 1;
-    udp::send(socket, INTENT).map_err(refused_or)?;
+    udp::send(socket, INTENT).map_err(|error| failed(refused_or(error)))?;
     observer.event(&Event::IntentSent { orchestrator, attempt });
     loop {
+        observer.check()?;
         match schedule.next(Instant::now()) {
-            Step::End => return Err(HandshakeError::Silent(options.intent_timeout)),
+            Step::End => return Err(failed(HandshakeError::Silent(options.intent_timeout))),
             Step::Tell(elapsed) => observer.event(&Event::Waiting { elapsed }),
             // The first intent stands in the queue, so a resend that fails is only one that was lost.
             Step::Resend => {
@@ -92,7 +93,7 @@ fn exchange(
                 }
             }
             Step::Wait(slice) => {
-                let Some(datagram) = receive(socket, slice, &mut buffer)? else { continue };
+                let Some(datagram) = receive(socket, slice, &mut buffer).map_err(failed)? else { continue };
                 let at = Instant::now();
                 if !is_assignment(datagram) {
                     let datagram = datagram.get(..SHOWN).unwrap_or(datagram);
@@ -100,7 +101,7 @@ fn exchange(
                     continue;
                 }
                 let Assignment { tid, receivers } = Assignment::parse(datagram)
-                    .map_err(|error| HandshakeError::Malformed(error.to_string()))?;
+                    .map_err(|error| failed(HandshakeError::Malformed(error.to_string())))?;
                 return Ok(Assigned { tid, receivers, at, waited: at - started });
             }
         }

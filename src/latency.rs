@@ -2,7 +2,7 @@
 //! sockets. The only file that names ping_rs. An unavailable latency never fails a transfer.
 
 use crate::error::Plain;
-use crate::event::{Event, Observer};
+use crate::event::{Event, Relay};
 use crate::report::{Latency, LatencySource};
 use crate::text::Seconds;
 use crate::udp;
@@ -72,7 +72,7 @@ pub(crate) fn measure(
     receivers: &[IpAddr],
     bind: Option<IpAddr>,
     deadline: Option<Instant>,
-    observer: &mut dyn Observer,
+    observer: &mut Relay<'_>,
 ) -> Vec<Latency> {
     let ping: Option<Probe> = if bind.is_none() { Some(icmp_echo) } else { None };
     measure_by(Method { warm_up, ping, probe: udp_probe, bind, extra_wait }, receivers, deadline, observer)
@@ -82,7 +82,7 @@ fn measure_by(
     method: Method,
     receivers: &[IpAddr],
     deadline: Option<Instant>,
-    observer: &mut dyn Observer,
+    observer: &mut Relay<'_>,
 ) -> Vec<Latency> {
     let start = Instant::now();
     let before = |at: Instant| deadline.map_or(at, |deadline| deadline.min(at));

@@ -59,7 +59,7 @@
 //!
 //! ```text
 //! main → cli                              what the words of a command line mean (in the library, for the tests)
-//!      → transaction                      one transaction, shown while it goes on
+//!      → run                              one transaction, shown while it goes on
 //!      → compare                          several, for the table of `--compare`
 //!      → output                           log, progress, JSON and report; console is the one place that writes
 //! ```

@@ -3,11 +3,12 @@
 
 mod compare;
 mod output;
-mod transaction;
+mod run;
 
 use mdalp::ExitStatus;
 use mdalp::cli::{self, Command, Invocation};
 use output::console::Console;
+use output::status;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -22,9 +23,9 @@ fn main() -> ExitCode {
 }
 
 fn send(invocation: &Invocation, console: &mut Console) -> ExitStatus {
-    match transaction::payload(invocation, console) {
+    match run::payload(invocation, console) {
         Ok(payload) if invocation.compare => compare::run(invocation, &payload, console),
-        Ok(payload) => transaction::run(invocation, &payload, invocation.mode, console).status(),
-        Err(outcome) => outcome.status(),
+        Ok(payload) => status(run::run(invocation, &payload, invocation.mode, console).as_ref()),
+        Err(error) => error.exit_status(),
     }
 }

@@ -69,20 +69,20 @@ pub struct Options {
 }
 
 /// Longer than anybody waits, and short enough that every clock can add it to the present.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A shorter time-out would only keep a processor busy.
-const SHORTEST: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Options {
     /// The same with times that can be reckoned with: those of the transfer become at least a millisecond and at most
     /// ten years. (The handshake minds its own.)
-    pub(crate) fn within_reason(self) -> Self {
-        let reasonable = |time: Duration| time.clamp(SHORTEST, FOREVER);
+    pub(crate) fn clamped(self) -> Self {
+        let clamped = |time: Duration| time.clamp(MIN_TIMEOUT, MAX_TIMEOUT);
         Self {
-            first_timeout: reasonable(self.first_timeout),
-            give_up: reasonable(self.give_up),
-            progress: self.progress.map(reasonable),
+            first_timeout: clamped(self.first_timeout),
+            give_up: clamped(self.give_up),
+            progress: self.progress.map(clamped),
             ..self
         }
     }

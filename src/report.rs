@@ -19,6 +19,16 @@ pub enum LatencySource {
     Given,
 }
 
+impl LatencySource {
+    /// Whether the receiver was asked for it, with an answer or without.
+    pub fn was_probed(self) -> bool {
+        match self {
+            Self::Icmp(_) | Self::UdpProbe(_) | Self::NoReply | Self::Fallback => true,
+            Self::Given => false,
+        }
+    }
+}
+
 /// A receiver's latency, the weight of its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
@@ -28,9 +38,19 @@ pub struct Latency {
     pub source: LatencySource,
 }
 
+impl Latency {
+    /// The round-trip time if it is this receiver's own, measured or given; `None` if it only counts like others.
+    pub fn measured(&self) -> Option<Duration> {
+        match self.source {
+            LatencySource::Icmp(_) | LatencySource::UdpProbe(_) | LatencySource::Given => Some(self.rtt),
+            LatencySource::NoReply | LatencySource::Fallback => None,
+        }
+    }
+}
+
 /// Why a receiver is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum LossReason {
     /// One packet was not acknowledged for as long as the give-up time.
     Silent {
         /// Which packet.
@@ -50,7 +70,7 @@ pub enum Loss {
         times: u32,
     },
     /// Nothing could be sent to it at all: no thread, no socket, no way there.
-    Unusable {
+    LocalFailure {
         /// What could not be had: "thread", "file descriptor", "socket", "route".
         what: &'static str,
         /// The system's reason.
@@ -64,7 +84,7 @@ pub enum ReceiverStatus {
     /// It acknowledged all that was given to it (perhaps nothing).
     Done,
     /// It was lost.
-    Lost(Loss),
+    Lost(LossReason),
     /// The transfer ended before it had acknowledged all.
     Stopped,
 }
@@ -142,7 +162,7 @@ impl Report {
     }
 
     /// The receivers that were lost, and why.
-    pub fn losses(&self) -> impl Iterator<Item = (&ReceiverReport, &Loss)> {
+    pub fn losses(&self) -> impl Iterator<Item = (&ReceiverReport, &LossReason)> {
         self.receivers.iter().filter_map(|receiver| match &receiver.status {
             ReceiverStatus::Lost(loss) => Some((receiver, loss)),
             _ => None,

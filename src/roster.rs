@@ -1,8 +1,9 @@
 //! The receivers of a transfer, each address once: two sockets to one receiver would break stop-and-wait there, so one
 //! thread serves all list entries with the same address in turn.
 
+use crate::event::Listed;
 use crate::protocol::plan::Plan;
-use crate::protocol::{Receiver, SeqRange};
+use crate::protocol::{ListIndex, Receiver, SeqRange};
 use crate::report::Latency;
 
 /// One receiver, and what the plan gives to it.
@@ -48,9 +49,9 @@ impl<'a> Roster<'a> {
         self.members.get(worker)
     }
 
-    /// The list entry that events call a worker by.
-    pub fn entry(&self, worker: usize) -> usize {
-        self.member(worker).map_or(worker, |member| member.entry)
+    /// What events call a worker by.
+    pub fn listed(&self, worker: usize) -> Option<Listed<'a>> {
+        self.member(worker).map(|m| Listed { index: ListIndex(m.entry), receiver: m.receiver })
     }
 
     /// How many entries the orchestrator's list has.
@@ -77,6 +78,6 @@ mod tests {
         let first = roster.member(0).unwrap();
         assert_eq!((first.entry, first.receiver.name.as_str()), (0, "0"));
         assert_eq!(first.ranges.iter().map(|r| r.first().0).collect::<Vec<_>>(), [0, 20]);
-        assert_eq!(roster.entry(1), 1);
+        assert_eq!(roster.listed(1).map(|listed| listed.index), Some(ListIndex(1)));
     }
 }

@@ -9,7 +9,7 @@ use crate::payload::{BlockReader, Payload};
 use crate::protocol::message::{DataPacket, MAX_ACK_LEN};
 use crate::protocol::stop_and_wait::{LostCause, MAX_REFUSALS, Received, Step, StopAndWait};
 use crate::protocol::{Seq, SeqRange, Tid};
-use crate::report::Loss;
+use crate::report::LossReason;
 use crate::udp;
 use crossbeam_channel as channel;
 use std::io::{self, ErrorKind};
@@ -46,7 +46,7 @@ pub(crate) enum Signal {
 /// Why a sender's thread has ended before its work was done.
 pub(crate) enum Ending {
     /// The receiver is lost.
-    Lost(Loss),
+    Lost(LossReason),
     /// The transfer's deadline has passed, or the transfer is over otherwise.
     Stopped,
     /// The payload could not be read.
@@ -173,9 +173,9 @@ impl Sender {
         self.ended(Ending::Lost(match cause {
             LostCause::Silent { waited, transmissions } => {
                 let last_error = wire.last_error.take().map(|error| Plain(&error).to_string());
-                Loss::Silent { seq, waited, transmissions, last_error }
+                LossReason::Silent { seq, waited, transmissions, last_error }
             }
-            LostCause::Refused => Loss::Refused { seq, times: MAX_REFUSALS },
+            LostCause::Refused => LossReason::Refused { seq, times: MAX_REFUSALS },
         }))
     }
 }
@@ -188,7 +188,7 @@ struct Ended {
 
 fn unusable(what: &'static str, error: &io::Error) -> Ended {
     let error = Plain(error).to_string();
-    Ended { first_unacked: None, ending: Ending::Lost(Loss::Unusable { what, error }) }
+    Ended { first_unacked: None, ending: Ending::Lost(LossReason::LocalFailure { what, error }) }
 }
 
 /// What is missing where there is no connected socket: what to do about it differs.

@@ -3,6 +3,7 @@
 use crate::protocol::nanos;
 use std::fmt::{self, Write};
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Shows text from the network or the command line with every control and formatting character escaped, so that it can
@@ -37,6 +38,15 @@ impl fmt::Display for Truncated<'_> {
             f.write_str(&escaped)?;
         }
         Ok(())
+    }
+}
+
+/// Shows a receiver as `127.0.0.2 (5th Receiver)`: safe to print, a long name truncated.
+pub struct NamedAddress<'a>(pub IpAddr, pub &'a str);
+
+impl fmt::Display for NamedAddress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.0, Truncated(self.1, 40))
     }
 }
 

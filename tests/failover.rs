@@ -2,7 +2,7 @@
 
 use crate::loopback::{Fault, Receiver, Remark, Script, Servers, Verdict, When, ms};
 use crate::support::{Outcome, all_at_once, impatient, payload, send};
-use mdalp::report::{Loss, ReceiverStatus};
+use mdalp::report::{LossReason, ReceiverStatus};
 use mdalp::{ExitStatus, Mode, Options};
 
 /// Three receivers of equal latency get ten packets each.
@@ -220,7 +220,7 @@ fn when_all_fall_silent_together_the_transaction_has_probably_expired() {
     assert!(line.contains("; the last ack came ") && line.ends_with(end), "{line}");
     let report = outcome.report();
     assert!(report.last_ack().is_some_and(|last| last < report.elapsed));
-    assert!(report.losses().all(|(_, loss)| matches!(loss, Loss::Silent { .. })));
+    assert!(report.losses().all(|(_, loss)| matches!(loss, LossReason::Silent { .. })));
 }
 
 /// B and C acknowledge a part of what A leaves: when it was given up the transaction was alive.

@@ -2,7 +2,7 @@
 
 use crate::loopback::{Fault, Receiver, Script, Servers, Verdict, When, ms};
 use crate::support::{MOST_TRANSMISSIONS, all_at_once, calm, impatient, payload, send, send_payload};
-use mdalp::report::Loss;
+use mdalp::report::LossReason;
 use mdalp::{Event, ExitStatus, Mode, Payload};
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ fn a_flood_moves_neither_the_timer_nor_the_give_up() {
         let flooding = Receiver::named("F").never_acks().flood(*rate, HOUR);
         let servers = Servers::start(Script::new().receiver(flooding));
         let outcome = send(&servers, impatient(&servers, 1), b"one packet", Mode::Balance);
-        let Loss::Silent { waited, transmissions, .. } = outcome.told.lost[0].1 else {
+        let LossReason::Silent { waited, transmissions, .. } = outcome.told.lost[0].1 else {
             panic!("{:?}", outcome.told.lost)
         };
         assert!(waited >= ms(800));
@@ -212,7 +212,7 @@ fn a_port_that_stays_closed_loses_its_receiver_after_five_refusals() {
     options.give_up = HOUR;
     let outcome = send(&servers, options, &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
-    let [(0, Loss::Refused { seq, times: 5 })] = outcome.told.lost[..] else {
+    let [(0, LossReason::Refused { seq, times: 5 })] = outcome.told.lost[..] else {
         panic!("{:?}", outcome.told.lost)
     };
     assert_eq!((seq.0, outcome.report().receivers[0].transmissions), (0, 5));
@@ -245,7 +245,7 @@ fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
         let bytes = payload(1000);
         let outcome = send(&servers, impatient(&servers, 2), &bytes, Mode::Balance);
         assert!(outcome.result.is_ok(), "{}", outcome.line());
-        assert!(matches!(outcome.told.lost[..], [(0, Loss::Refused { seq, .. })] if seq.0 == acks));
+        assert!(matches!(outcome.told.lost[..], [(0, LossReason::Refused { seq, .. })] if seq.0 == acks));
         assert!(outcome.transaction.payload == bytes);
         assert_eq!(outcome.transaction.faults(), [] as [&_; 0]);
     }

@@ -2,9 +2,10 @@
 
 use crate::loopback::{Servers, Transaction};
 use mdalp::event::MoveReason;
-use mdalp::report::Loss;
+use mdalp::report::LossReason;
 use mdalp::{Client, Error, Event, Mode, Options, Payload, Report, Trace};
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -68,7 +69,7 @@ pub struct Told {
     /// Lengths of what came instead of an assignment, cut by the client.
     pub unexpected: Vec<usize>,
     /// Receivers that were lost, by list entry, in order.
-    pub lost: Vec<(usize, Loss)>,
+    pub lost: Vec<(usize, LossReason)>,
     /// From, to, first SEQ, packets.
     pub moves: Vec<(usize, usize, u32, u32)>,
     pub time_outs: u64,
@@ -110,6 +111,7 @@ pub fn send_payload(
         &mut |event: &Event<'_>| {
             told.hear(event);
             also(event);
+            ControlFlow::Continue(())
         },
     );
     let transaction = servers.judge().unwrap_or_else(|| panic!("no intent came"));
@@ -121,13 +123,13 @@ impl Told {
         match event {
             Event::IntentSent { .. } => self.intents += 1,
             Event::Unexpected { datagram } => self.unexpected.push(datagram.len()),
-            Event::Lost { receiver, loss, .. } => self.lost.push((*receiver, (*loss).clone())),
+            Event::Lost { receiver, loss, .. } => self.lost.push((receiver.index.0, (*loss).clone())),
             Event::Moved { from, to, range, reason } => {
                 assert_eq!(*reason, MoveReason::Failover);
-                self.moves.push((*from, *to, range.first().0, range.packets()));
+                self.moves.push((from.index.0, to.index.0, range.first().0, range.packets()));
             }
             Event::TimedOut { .. } => self.time_outs += 1,
-            Event::ProbablyTooSlow { projected } => self.too_slow.push(*projected),
+            Event::ExpiryLikely { projected } => self.too_slow.push(*projected),
             _ => {}
         }
     }

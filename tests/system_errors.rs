@@ -5,7 +5,7 @@ use crate::support::{
     Outcome, Ran, Scratch, addressed_to, finish, has_tool, impatient, mdalp, payload, run, send,
     send_payload, skipped, start,
 };
-use mdalp::report::Loss;
+use mdalp::report::LossReason;
 use mdalp::{Event, Mode, Payload};
 use std::process::{Command, Stdio};
 
@@ -118,11 +118,13 @@ fn a_network_that_fails_during_the_transfer_is_a_loss_of_packets_and_then_of_the
         let route = "unreachable 127.0.0.3/32 table local";
         let (mut failed, mut back) = (false, false);
         let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| match event {
-            Event::PacketReceived { receiver: 1, .. } if !failed => {
+            Event::PacketReceived { receiver, .. } if receiver.index.0 == 1 && !failed => {
                 ip(&format!("route add {route}"));
                 failed = true;
             }
-            Event::TimedOut { receiver: 1, transmissions: 2, .. } if comes_back && !back => {
+            Event::TimedOut { receiver, transmissions: 2, .. }
+                if receiver.index.0 == 1 && comes_back && !back =>
+            {
                 ip(&format!("route del {route}"));
                 back = true;
             }
@@ -135,7 +137,7 @@ fn a_network_that_fails_during_the_transfer_is_a_loss_of_packets_and_then_of_the
             assert!(back && outcome.told.lost.is_empty(), "{:?}", outcome.told.lost);
             assert!(outcome.report().retransmissions() >= 2);
         } else {
-            let Loss::Silent { last_error: Some(why), .. } = &outcome.told.lost[0].1 else {
+            let LossReason::Silent { last_error: Some(why), .. } = &outcome.told.lost[0].1 else {
                 panic!("{:?}", outcome.told.lost)
             };
             assert_eq!(why, "No route to host");

@@ -5,6 +5,7 @@ use crate::support::payload;
 use mdalp::protocol::Seq;
 use mdalp::report::ReceiverStatus;
 use mdalp::{Client, Event, Mode, Options, Payload, Report, Trace};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// The recorded transaction runs this many times faster.
@@ -164,31 +165,34 @@ fn the_events_tell_the_whole_story_in_order() {
     let result = client.send_observed(
         &Payload::from_bytes(payload(900)).unwrap(),
         Mode::Balance,
-        &mut |event: &Event<'_>| match event {
-            Event::PacketSent { payload, .. } => {
-                assert!(!payload.is_empty());
-                sent += 1;
+        &mut |event: &Event<'_>| {
+            match event {
+                Event::PacketSent { payload, .. } => {
+                    assert!(!payload.is_empty());
+                    sent += 1;
+                }
+                Event::PacketReceived { acked_after, .. } => acked += usize::from(acked_after.is_some()),
+                Event::IntentSent { .. } => story.push("intent"),
+                Event::Assigned { receivers, .. } => {
+                    assert_eq!(receivers[2].name, "late");
+                    story.push("assigned");
+                }
+                Event::Latencies { .. } => story.push("latencies"),
+                Event::Planned { shares, floor, .. } => {
+                    assert_eq!((shares.len(), *floor), (3, 90));
+                    story.push("planned");
+                }
+                Event::TimedOut { receiver, seq, transmissions, .. } => {
+                    assert_eq!((receiver.index.0, *seq, *transmissions), (2, Seq(6), 1));
+                    story.push("timed out");
+                }
+                Event::Finished { report } => {
+                    assert!(report.is_complete());
+                    story.push("finished");
+                }
+                _ => {}
             }
-            Event::PacketReceived { acked_after, .. } => acked += usize::from(acked_after.is_some()),
-            Event::IntentSent { .. } => story.push("intent"),
-            Event::Assigned { receivers, .. } => {
-                assert_eq!(receivers[2].name, "late");
-                story.push("assigned");
-            }
-            Event::Latencies { .. } => story.push("latencies"),
-            Event::Planned { ranges, floor } => {
-                assert_eq!((ranges.len(), *floor), (3, 90));
-                story.push("planned");
-            }
-            Event::TimedOut { receiver, seq, transmissions, .. } => {
-                assert_eq!((*receiver, *seq, *transmissions), (2, Seq(6), 1));
-                story.push("timed out");
-            }
-            Event::Finished { report } => {
-                assert!(report.is_complete());
-                story.push("finished");
-            }
-            _ => {}
+            ControlFlow::Continue(())
         },
     );
     assert!(result.is_ok());

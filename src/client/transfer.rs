@@ -3,7 +3,7 @@
 
 use super::Split;
 use crate::error::{PayloadError, Plain};
-use crate::event::{Event, LaneProgress, MoveReason, Observer};
+use crate::event::{Cancelled, Event, LaneProgress, MoveReason, Relay};
 use crate::options::{Mode, Options, Trace};
 use crate::payload::Payload;
 use crate::protocol::lane::Lane;
@@ -11,7 +11,7 @@ use crate::protocol::rto::RtoConfig;
 use crate::protocol::stop_and_wait::StopAndWait;
 use crate::protocol::workload::{Move, Policy, Worker, Workload};
 use crate::protocol::{Seq, SeqRange, TRANSACTION_LIFETIME, Tid};
-use crate::report::{LatencySource, Loss, ReceiverReport, ReceiverStatus, Report};
+use crate::report::{Latency, LossReason, ReceiverReport, ReceiverStatus, Report};
 use crate::roster::{Member, Roster};
 use crate::sender::{Ending, Sender, Signal};
 use crossbeam_channel as channel;
@@ -38,6 +38,13 @@ pub(super) enum Failure {
     Incomplete,
     Deadline(Duration),
     Payload(PayloadError),
+    Cancelled,
+}
+
+impl From<Cancelled> for Failure {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 /// The main thread's side of a transfer.
@@ -49,7 +56,7 @@ pub(super) struct Transfer<'a> {
     start: Instant,
     roster: Roster<'a>,
     workload: Workload,
-    losses: Vec<Option<Loss>>,
+    losses: Vec<Option<LossReason>>,
     stop: Arc<AtomicBool>,
     /// One a worker, once it has got work.
     threads: Vec<Option<Thread>>,
@@ -106,11 +113,12 @@ impl<'a> Transfer<'a> {
     }
 
     /// Hands out work and hears of its completion until all is acknowledged, or cannot be.
-    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<(), Failure> {
+    pub fn run(&mut self, observer: &mut Relay<'_>) -> Result<(), Failure> {
         let deadline = self.deadline().zip(self.options.deadline);
         let mut looked = Instant::now();
         loop {
             self.dispatch(observer);
+            observer.check()?;
             if !self.workload.is_under_way() {
                 return if self.workload.is_complete() { Ok(()) } else { Err(Failure::Incomplete) };
             }
@@ -149,8 +157,8 @@ impl<'a> Transfer<'a> {
         [self.options.progress, projection, rebalance].into_iter().flatten().min()
     }
 
-    fn take(&mut self, worker: usize, signal: Signal, observer: &mut dyn Observer) -> Result<(), Failure> {
-        let receiver = self.roster.entry(worker);
+    fn take(&mut self, worker: usize, signal: Signal, observer: &mut Relay<'_>) -> Result<(), Failure> {
+        let Some(receiver) = self.roster.listed(worker) else { return Ok(()) };
         match signal {
             Signal::Completed => self.workload.completed(worker),
             Signal::Ended { first_unacked, ending: Ending::Lost(loss) } => {
@@ -172,8 +180,14 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    fn lose(&mut self, worker: usize, first_unacked: Option<Seq>, loss: Loss, observer: &mut dyn Observer) {
-        let receiver = self.roster.entry(worker);
+    fn lose(
+        &mut self,
+        worker: usize,
+        first_unacked: Option<Seq>,
+        loss: LossReason,
+        observer: &mut Relay<'_>,
+    ) {
+        let Some(receiver) = self.roster.listed(worker) else { return };
         let (unacked_packets, moves) = self.workload.lost(worker, first_unacked, self.start.elapsed());
         observer.event(&Event::Lost { receiver, loss: &loss, unacked_packets });
         if let Some(slot) = self.losses.get_mut(worker) {
@@ -182,15 +196,15 @@ impl<'a> Transfer<'a> {
         self.tell_of_moves(moves, MoveReason::Failover, observer);
     }
 
-    fn tell_of_moves(&self, moves: Vec<Move>, reason: MoveReason, observer: &mut dyn Observer) {
+    fn tell_of_moves(&self, moves: Vec<Move>, reason: MoveReason, observer: &mut Relay<'_>) {
         for Move { from, to, range } in moves {
-            let (from, to) = (self.roster.entry(from), self.roster.entry(to));
+            let Some((from, to)) = self.roster.listed(from).zip(self.roster.listed(to)) else { continue };
             observer.event(&Event::Moved { from, to, range, reason });
         }
     }
 
     /// Gives every idle thread that has work its next range.
-    fn dispatch(&mut self, observer: &mut dyn Observer) {
+    fn dispatch(&mut self, observer: &mut Relay<'_>) {
         loop {
             let elapsed = self.start.elapsed();
             let moves = self.workload.rebalance(elapsed);
@@ -202,8 +216,8 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn assign(&mut self, worker: usize, range: SeqRange) -> Result<(), Loss> {
-        let unusable = |error: String| Loss::Unusable { what: "thread", error };
+    fn assign(&mut self, worker: usize, range: SeqRange) -> Result<(), LossReason> {
+        let unusable = |error: String| LossReason::LocalFailure { what: "thread", error };
         if self.threads.get(worker).is_some_and(Option::is_none) {
             let thread = self.spawn(worker).map_err(|error| unusable(Plain(&error).to_string()))?;
             if let Some(slot) = self.threads.get_mut(worker) {
@@ -229,9 +243,7 @@ impl<'a> Transfer<'a> {
             fixed: self.options.fixed_timeout,
             give_up: self.options.give_up,
         };
-        let measured =
-            member.latency.filter(|l| !matches!(l.source, LatencySource::NoReply | LatencySource::Fallback));
-        let ping = measured.map(|latency| latency.rtt);
+        let ping = member.latency.as_ref().and_then(Latency::measured);
         let (work, work_to_do) = channel::bounded(1);
         let sender = Sender {
             worker,
@@ -256,7 +268,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// What is to be seen from time to time.
-    fn look_round(&mut self, observer: &mut dyn Observer) {
+    fn look_round(&mut self, observer: &mut Relay<'_>) {
         let elapsed = self.start.elapsed();
         if self.options.progress.is_some() {
             self.report_progress(elapsed, observer);
@@ -265,12 +277,12 @@ impl<'a> Transfer<'a> {
             let projected = self.workload.projected_end(elapsed).filter(|&end| end > TRANSACTION_LIFETIME);
             if let Some(projected) = projected {
                 self.warned_of_expiry = true;
-                observer.event(&Event::ProbablyTooSlow { projected });
+                observer.event(&Event::ExpiryLikely { projected });
             }
         }
     }
 
-    fn report_progress(&self, elapsed: Duration, observer: &mut dyn Observer) {
+    fn report_progress(&self, elapsed: Duration, observer: &mut Relay<'_>) {
         let workers = self.workload.workers();
         let mut lanes = vec![LaneProgress::default(); self.roster.entries()];
         for (member, worker) in self.roster.members().iter().zip(workers) {
@@ -318,7 +330,7 @@ impl<'a> Transfer<'a> {
     }
 }
 
-fn receiver_report(member: &Member<'_>, worker: &Worker, loss: Option<Loss>) -> ReceiverReport {
+fn receiver_report(member: &Member<'_>, worker: &Worker, loss: Option<LossReason>) -> ReceiverReport {
     let lane = worker.lane();
     ReceiverReport {
         address: member.receiver.address,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::protocol::Tid;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -36,14 +37,16 @@ fn short() -> Options {
 /// The result of a handshake, and what the observer was told, in short.
 fn run(address: SocketAddr, options: &Options) -> (Result<Assigned, Error>, Vec<String>) {
     let mut told = Vec::new();
-    let result = request(address, options, &mut |event: &Event<'_>| {
+    let mut note = |event: &Event<'_>| {
         told.push(match event {
             Event::IntentSent { attempt, .. } => format!("intent {attempt}"),
             Event::Waiting { .. } => "waiting".to_owned(),
             Event::Unexpected { datagram } => format!("unexpected {}", datagram.escape_ascii()),
             other => panic!("{other:?}"),
         });
-    });
+        ControlFlow::Continue(())
+    };
+    let result = request(address, options, &mut Relay::new(&mut note));
     (result, told)
 }
 

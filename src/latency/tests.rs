@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::ms;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -48,16 +49,17 @@ const BY_ICMP: Method =
 const BY_UDP: Method = Method { ping: Some(refuse), probe: udp, ..BY_ICMP };
 
 /// What the observer is told: the line, and before it "warning: " if it is one.
-fn note(lines: &mut Vec<String>) -> impl FnMut(&Event<'_>) {
+fn note(lines: &mut Vec<String>) -> impl FnMut(&Event<'_>) -> ControlFlow<()> {
     |event| {
         let Event::LatencyFallback { reason, warning } = event else { panic!("{event:?}") };
         lines.push(format!("{}{reason}", if *warning { "warning: " } else { "" }));
+        ControlFlow::Continue(())
     }
 }
 
 fn run(method: Method, receivers: &[IpAddr]) -> (Vec<Latency>, Vec<String>) {
     let mut lines = Vec::new();
-    let latencies = measure_by(method, receivers, None, &mut note(&mut lines));
+    let latencies = measure_by(method, receivers, None, &mut Relay::new(&mut note(&mut lines)));
     (latencies, lines)
 }
 
@@ -208,7 +210,8 @@ fn silence_is_reported_in_one_line_with_what_else_went_wrong() {
 fn after_the_deadline_no_receiver_is_asked() {
     let method = Method { ping: Some(give_away), ..BY_ICMP };
     let mut lines = Vec::new();
-    let latencies = measure_by(method, &[host(1)], Some(Instant::now()), &mut note(&mut lines));
+    let latencies =
+        measure_by(method, &[host(1)], Some(Instant::now()), &mut Relay::new(&mut note(&mut lines)));
     assert_eq!(latencies, [known(MAX_WAIT, LatencySource::Fallback)]);
     assert_eq!(
         lines,
@@ -440,7 +443,7 @@ fn hosts_on_the_loopback_net_are_measured_by_whatever_the_kernel_allows() {
 fn measuring_from_a_given_address_uses_it() {
     let mut lines = Vec::new();
     let bind = Some([127, 8, 8, 14].into());
-    let latencies = measure(&[[127, 8, 8, 15].into()], bind, None, &mut note(&mut lines));
+    let latencies = measure(&[[127, 8, 8, 15].into()], bind, None, &mut Relay::new(&mut note(&mut lines)));
     assert!(matches!(latencies[0].source, LatencySource::UdpProbe(1..=3)), "{latencies:?}");
     assert_eq!(lines, [""; 0]);
 }

@@ -1,11 +1,9 @@
 //! Events and the end as JSON, one object a line (the manual, "JSON").
 
-use super::cast::Cast;
-use super::report::known;
-use crate::transaction::Outcome;
-use mdalp::event::MoveReason;
+use super::{Outcome, report_of, status};
+use mdalp::event::{Listed, MoveReason};
 use mdalp::protocol::SeqRange;
-use mdalp::report::{Latency, LatencySource, Loss, ReceiverReport, ReceiverStatus};
+use mdalp::report::{Latency, LatencySource, LossReason, ReceiverReport, ReceiverStatus};
 use mdalp::text::{Millis, Seconds, needs_escape};
 use mdalp::{Event, ExitStatus, Report};
 use std::fmt::{self, Write};
@@ -15,9 +13,9 @@ use std::time::Duration;
 const SCHEMA: u32 = 1;
 
 /// The line for an event, if it is one that matters. `now` is the time since the start.
-pub fn event(event: &Event<'_>, cast: &Cast, now: Duration) -> Option<String> {
+pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
     let line = match event {
-        Event::Assigned { tid, receivers, waited } => {
+        Event::Assigned { tid, receivers, waited, .. } => {
             let mut line = Line::new("assigned", now);
             line.0.number("tid", tid);
             line.0.seconds("waited_s", Some(*waited));
@@ -31,24 +29,24 @@ pub fn event(event: &Event<'_>, cast: &Cast, now: Duration) -> Option<String> {
         Event::Latencies { latencies, took } => {
             let mut line = Line::new("latencies", now);
             line.0.seconds("took_s", Some(*took));
-            line.0.objects("latencies", latencies.iter().enumerate(), |item, (index, latency)| {
-                item.number("receiver", index + 1);
+            line.0.objects("latencies", latencies.iter(), |item, (receiver, latency)| {
+                item.number("receiver", receiver.index);
                 item.latency(Some(*latency));
             });
             line
         }
-        Event::Planned { ranges, floor } => {
+        Event::Planned { shares, floor, .. } => {
             let mut line = Line::new("plan", now);
             line.0.number("floor_bytes", floor);
-            line.0.objects("shares", ranges.iter().enumerate(), |item, (index, range)| {
-                item.number("receiver", index + 1);
-                item.range(range);
+            line.0.objects("shares", shares.iter(), |item, share| {
+                item.number("receiver", share.receiver.index);
+                item.range(&share.range);
             });
             line
         }
         Event::Lost { receiver, loss, unacked_packets } => {
             let mut line = Line::new("lost", now);
-            line.0.receiver(*receiver, cast);
+            line.0.receiver(receiver);
             line.0.loss(Some(loss));
             line.0.number("unacked_packets", unacked_packets);
             line
@@ -59,8 +57,8 @@ pub fn event(event: &Event<'_>, cast: &Cast, now: Duration) -> Option<String> {
                 MoveReason::Rebalance => "rebalance",
             };
             let mut line = Line::new("moved", now);
-            line.0.number("from_receiver", from + 1);
-            line.0.number("to_receiver", to + 1);
+            line.0.number("from_receiver", from.index);
+            line.0.number("to_receiver", to.index);
             line.0.range(range);
             line.0.text("reason", reason);
             line
@@ -71,14 +69,14 @@ pub fn event(event: &Event<'_>, cast: &Cast, now: Duration) -> Option<String> {
 }
 
 /// The last line of a transaction: how it ended.
-pub fn summary(outcome: &Outcome, now: Duration) -> String {
+pub fn summary(outcome: Outcome<'_>, now: Duration) -> String {
     let mut line = Line::new("summary", now);
     let object = &mut line.0;
-    object.text("status", status_name(outcome.status()));
-    object.number("exit_status", outcome.status() as u8);
-    let message = outcome.result.as_ref().err().map(|error| error.to_string());
+    object.text("status", status_name(status(outcome)));
+    object.number("exit_status", status(outcome) as u8);
+    let message = outcome.err().map(|error| error.to_string());
     object.text_or_null("message", message.as_deref());
-    let report = outcome.report();
+    let report = report_of(outcome);
     object.number_or_null("tid", report.map(|report| report.tid));
     object.number_or_null("payload_bytes", report.map(|report| report.payload_bytes));
     object.number_or_null("acked_bytes", report.map(Report::acked_bytes));
@@ -206,16 +204,15 @@ impl Object {
     }
 
     /// A receiver of this transaction, by its number in the list.
-    fn receiver(&mut self, index: usize, cast: &Cast) {
-        self.number("receiver", index + 1);
-        let receiver = cast.receiver(index);
-        self.text_or_null("address", receiver.map(|r| r.address.to_string()).as_deref());
-        self.text_or_null("name", receiver.map(|r| r.name.as_str()));
+    fn receiver(&mut self, receiver: &Listed<'_>) {
+        self.number("receiver", receiver.index);
+        self.text("address", &receiver.address().to_string());
+        self.text("name", &receiver.receiver.name);
     }
 
     /// A latency, and how it was had.
     pub fn latency(&mut self, latency: Option<Latency>) {
-        self.milliseconds("latency_ms", known(latency));
+        self.milliseconds("latency_ms", latency.as_ref().and_then(Latency::measured));
         let (source, replies) = match latency.map(|latency| latency.source) {
             None => (None, None),
             Some(LatencySource::Icmp(replies)) => (Some("icmp"), Some(replies)),
@@ -236,11 +233,11 @@ impl Object {
         self.number_or_null("last_seq", last);
     }
 
-    fn loss(&mut self, loss: Option<&Loss>) {
+    fn loss(&mut self, loss: Option<&LossReason>) {
         let reason = loss.map(|loss| match loss {
-            Loss::Silent { .. } => "silent",
-            Loss::Refused { .. } => "refused",
-            Loss::Unusable { .. } => "unusable",
+            LossReason::Silent { .. } => "silent",
+            LossReason::Refused { .. } => "refused",
+            LossReason::LocalFailure { .. } => "unusable",
         });
         self.text_or_null("loss", reason);
         self.text_or_null("loss_message", loss.map(|loss| loss.to_string()).as_deref());
@@ -272,30 +269,33 @@ impl fmt::Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mdalp::protocol::{Receiver, Seq, Tid};
+    use mdalp::Mode;
+    use mdalp::event::PlannedShare;
+    use mdalp::protocol::{ListIndex, Receiver, Seq, Tid};
 
-    fn cast() -> (Cast, Vec<Receiver>) {
-        let receivers = vec![
+    fn receivers() -> [Receiver; 2] {
+        [
             Receiver { address: [127, 0, 0, 2].into(), name: "5th \"R\"\\".to_owned() },
             Receiver { address: [127, 0, 0, 3].into(), name: "\u{1b}[2J\u{7f}\u{9b}\u{e0001}東".to_owned() },
-        ];
-        let mut cast = Cast::default();
-        cast.note(&assigned(&receivers));
-        (cast, receivers)
+        ]
+    }
+
+    fn listed(receivers: &[Receiver; 2]) -> [Listed<'_>; 2] {
+        [0, 1].map(|index| Listed { index: ListIndex(index), receiver: &receivers[index] })
     }
 
     fn assigned(receivers: &[Receiver]) -> Event<'_> {
-        Event::Assigned { tid: Tid(3740), receivers, waited: Duration::from_millis(14) }
+        Event::Assigned { tid: Tid(3740), mode: Mode::Balance, receivers, waited: Duration::from_millis(14) }
     }
 
     fn line(what: &Event<'_>) -> String {
-        event(what, &cast().0, Duration::from_micros(15_000)).unwrap()
+        event(what, Duration::from_micros(15_000)).unwrap()
     }
 
     #[test]
     fn names_are_escaped_as_json_and_for_terminals() {
         assert_eq!(
-            line(&assigned(&cast().1)),
+            line(&assigned(&receivers())),
             "{\"schema\":1,\"event\":\"assigned\",\"time_s\":0.015000,\"tid\":3740,\"waited_s\":0.014000,\
              \"receivers\":[{\"receiver\":1,\"address\":\"127.0.0.2\",\"name\":\"5th \\\"R\\\"\\\\\"},\
              {\"receiver\":2,\"address\":\"127.0.0.3\",\
@@ -309,6 +309,9 @@ mod tests {
             Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Icmp(3) },
             Latency { rtt: Duration::from_micros(335_148), source: LatencySource::NoReply },
         ];
+        let receivers = receivers();
+        let [a, b] = listed(&receivers);
+        let latencies = [(a, latencies[0]), (b, latencies[1])];
         let shown = line(&Event::Latencies { latencies: &latencies, took: Duration::from_secs(1) });
         assert!(shown.ends_with(
             "\"took_s\":1.000000,\"latencies\":[\
@@ -321,7 +324,13 @@ mod tests {
     fn a_share_names_its_first_and_last_packet_if_there_are_any() {
         let ranges =
             [SeqRange::over_bytes(Seq(0), 0..963).unwrap(), SeqRange::over_bytes(Seq(10), 963..963).unwrap()];
-        let shown = line(&Event::Planned { ranges: &ranges, floor: 500 });
+        let receivers = receivers();
+        let shares: Vec<_> = listed(&receivers)
+            .into_iter()
+            .zip(ranges)
+            .map(|(receiver, range)| PlannedShare { receiver, latency: None, range })
+            .collect();
+        let shown = line(&Event::Planned { mode: Mode::Balance, shares: &shares, floor: 500 });
         assert!(shown.ends_with(
             "\"floor_bytes\":500,\"shares\":[\
              {\"receiver\":1,\"bytes\":963,\"packets\":10,\"first_seq\":0,\"last_seq\":9},\
@@ -331,8 +340,8 @@ mod tests {
 
     #[test]
     fn a_run_that_ends_before_it_begins_has_a_summary_too() {
-        let result = Err(mdalp::Error::ReceiverIndex { given: 9, listed: 3 });
-        let shown = summary(&Outcome { result, receivers: Vec::new() }, Duration::ZERO);
+        let error = mdalp::Error::ReceiverIndex { given: 9, listed: 3 };
+        let shown = summary(Err(&error), Duration::ZERO);
         let begin = "{\"schema\":1,\"event\":\"summary\",\"time_s\":0.000000,\"status\":\"usage\",\
                      \"exit_status\":2,\"message\":\"";
         assert!(shown.starts_with(begin), "{shown}");
@@ -342,6 +351,6 @@ mod tests {
 
     #[test]
     fn events_that_are_many_are_not_shown() {
-        assert_eq!(event(&Event::Waiting { elapsed: Duration::ZERO }, &cast().0, Duration::ZERO), None);
+        assert_eq!(event(&Event::Waiting { elapsed: Duration::ZERO }, Duration::ZERO), None);
     }
 }

@@ -1,10 +1,8 @@
 //! What happens, in lines with a time stamp (`-v`), and the few of them that nobody should miss (without).
 
-use super::cast::Cast;
 use super::console::Console;
-use super::report::known;
-use mdalp::event::MoveReason;
-use mdalp::protocol::{QUEUE_SLOT, SeqRange, TRANSACTION_LIFETIME};
+use mdalp::event::{MoveReason, PlannedShare};
+use mdalp::protocol::{QUEUE_SLOT, TRANSACTION_LIFETIME};
 use mdalp::report::{Latency, LatencySource};
 use mdalp::text::{Count, Excerpt, Millis, Seconds};
 use mdalp::{Event, Report};
@@ -31,18 +29,17 @@ pub struct Log {
     level: Level,
     intent_timeout: Duration,
     warned_of_wait: bool,
-    latencies: Vec<Latency>,
     /// Of each receiver, whether it is at work or could be.
     at_work: Vec<bool>,
 }
 
 impl Log {
     pub fn new(level: Level, intent_timeout: Duration) -> Self {
-        Self { level, intent_timeout, warned_of_wait: false, latencies: Vec::new(), at_work: Vec::new() }
+        Self { level, intent_timeout, warned_of_wait: false, at_work: Vec::new() }
     }
 
     /// Writes what there is to say of an event.
-    pub fn event(&mut self, event: &Event<'_>, cast: &Cast, console: &mut Console) {
+    pub fn event(&mut self, event: &Event<'_>, console: &mut Console) {
         match event {
             Event::Waiting { elapsed } if *elapsed >= QUEUE_SLOT && !self.warned_of_wait => {
                 self.warned_of_wait = true;
@@ -52,30 +49,28 @@ impl Log {
                 self.warn(console, format_args!("latencies: {reason}"));
             }
             Event::Latencies { latencies, took } => {
-                self.latencies = latencies.to_vec();
-                let stated = latencies.iter().all(|latency| latency.source == LatencySource::Given);
-                if self.level == Level::All && !stated {
+                let probed = latencies.iter().any(|(_, latency)| latency.source.was_probed());
+                if self.level == Level::All && probed {
                     log(console, format_args!("latencies measured in {} s", Seconds(*took, 3)));
                 }
             }
-            Event::Planned { ranges, floor } => {
-                self.at_work = ranges.iter().map(|range| !range.is_empty()).collect();
+            Event::Planned { shares, floor, .. } => {
+                self.at_work = shares.iter().map(|share| !share.range.is_empty()).collect();
                 if self.level == Level::All {
-                    self.plan(ranges, *floor, cast, console);
+                    self.plan(shares, *floor, console);
                 }
             }
             Event::Lost { receiver, loss, unacked_packets } => {
-                if let Some(at_work) = self.at_work.get_mut(*receiver) {
+                if let Some(at_work) = self.at_work.get_mut(receiver.index.0) {
                     *at_work = false;
                 }
                 // When nobody is left, the error that ends the run says all this.
                 if self.level == Level::All || self.at_work.contains(&true) {
-                    let (receiver, packets) =
-                        (cast.full(*receiver), Count((*unacked_packets).into(), "packet"));
+                    let packets = Count((*unacked_packets).into(), "packet");
                     self.warn(console, format_args!("lost {receiver}: {loss}; it leaves {packets}"));
                 }
             }
-            _ if self.level == Level::All => all(event, cast, console),
+            _ if self.level == Level::All => all(event, console),
             _ => {}
         }
     }
@@ -88,10 +83,10 @@ impl Log {
         }
     }
 
-    fn plan(&self, ranges: &[SeqRange], floor: u64, cast: &Cast, console: &mut Console) {
-        for (index, range) in ranges.iter().enumerate().filter(|(_, range)| !range.is_empty()) {
-            let receiver = cast.full(index);
-            let latency = LatencyOf(self.latencies.get(index).copied());
+    fn plan(&self, shares: &[PlannedShare<'_>], floor: u64, console: &mut Console) {
+        for PlannedShare { receiver, latency, range } in shares.iter().filter(|share| !share.range.is_empty())
+        {
+            let latency = LatencyOf(*latency);
             let (bytes, packets, seqs) = (range.len(), Count(range.packets().into(), "packet"), range);
             log(console, format_args!("{receiver}: {latency}{bytes} bytes, {packets}, SEQ {seqs}"));
         }
@@ -108,7 +103,7 @@ fn log(console: &mut Console, line: fmt::Arguments<'_>) {
 }
 
 /// The events of which there is nothing to keep.
-fn all(event: &Event<'_>, cast: &Cast, console: &mut Console) {
+fn all(event: &Event<'_>, console: &mut Console) {
     let mut log = |line: fmt::Arguments<'_>| log(console, line);
     match event {
         Event::IntentSent { orchestrator, attempt: 1 } => log(format_args!("intent sent to {orchestrator}")),
@@ -120,35 +115,35 @@ fn all(event: &Event<'_>, cast: &Cast, console: &mut Console) {
             let shown = Excerpt(datagram, SHOWN_DATAGRAM);
             log(format_args!("ignored from the orchestrator: {shown}"));
         }
-        Event::Assigned { tid, receivers, waited } => {
+        Event::Assigned { tid, receivers, waited, .. } => {
             let (receivers, waited) = (receivers.len(), Seconds(*waited, 3));
             log(format_args!("TID {tid} assigned after {waited} s, receivers: {receivers}"));
         }
         Event::PacketSent { receiver, seq, transmission, payload } => {
-            let (address, bytes, shown) = (cast.address(*receiver), payload.len(), Excerpt(payload, SHOWN));
+            let (address, bytes, shown) = (receiver.address(), payload.len(), Excerpt(payload, SHOWN));
             log(format_args!("to {address}: SEQ {seq}, transmission {transmission}, {bytes} bytes: {shown}"));
         }
         Event::PacketReceived { receiver, datagram, acked_after } => {
-            let (address, shown) = (cast.address(*receiver), Excerpt(datagram, SHOWN_DATAGRAM));
+            let (address, shown) = (receiver.address(), Excerpt(datagram, SHOWN_DATAGRAM));
             match acked_after {
                 Some(after) => log(format_args!("from {address}: {shown} after {} ms", Millis(*after, 3))),
                 None => log(format_args!("from {address}: {shown}, ignored")),
             }
         }
         Event::TimedOut { receiver, seq, transmissions, waited } => {
-            let (address, waited) = (cast.address(*receiver), Seconds(*waited, 3));
+            let (address, waited) = (receiver.address(), Seconds(*waited, 3));
             let next = transmissions.saturating_add(1);
             log(format_args!("{address}: no ack of SEQ {seq} in {waited} s; transmission {next}"));
         }
         Event::Moved { from, to, range, reason } => {
-            let (from, to, seqs) = (cast.address(*from), cast.address(*to), range);
+            let (from, to, seqs) = (from.address(), to.address(), range);
             let reason = match reason {
                 MoveReason::Failover => "failover",
                 MoveReason::Rebalance => "rebalancing",
             };
             log(format_args!("{reason}: SEQ {seqs} from {from} to {to}"));
         }
-        Event::ProbablyTooSlow { projected } => {
+        Event::ExpiryLikely { projected } => {
             let (projected, lifetime) = (Seconds(*projected, 0), TRANSACTION_LIFETIME.as_secs());
             log(format_args!(
                 "warning: at this pace it takes {projected} s; receivers probably stop after {lifetime} s"
@@ -178,7 +173,7 @@ struct LatencyOf(Option<Latency>);
 impl fmt::Display for LatencyOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(latency) = self.0 else { return Ok(()) };
-        match known(self.0) {
+        match latency.measured() {
             Some(rtt) => write!(f, "latency {} ms, ", Millis(rtt, 3)),
             None if latency.source == LatencySource::NoReply => {
                 write!(f, "latency unknown, counted as {} ms, ", Millis(latency.rtt, 3))

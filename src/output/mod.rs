@@ -1,6 +1,5 @@
 //! What a person or a script is shown. The library prints nothing: all of it follows from its events and its result.
 
-pub mod cast;
 pub mod console;
 pub mod json;
 mod log;
@@ -8,18 +7,29 @@ mod progress;
 pub mod report;
 pub mod table;
 
-use crate::transaction::Outcome;
-use cast::Cast;
 use console::{Console, Terminal};
 use log::{Level, Log};
 use mdalp::cli::Invocation;
-use mdalp::{Error, Event, Observer, Options, Report};
+use mdalp::{Error, Event, ExitStatus, Observer, Options, Report};
 use progress::Progress;
+use std::ops::ControlFlow;
+
+/// What a transaction came to.
+pub type Outcome<'a> = Result<&'a Report, &'a Error>;
+
+/// The exit status for it.
+pub fn status(outcome: Outcome<'_>) -> ExitStatus {
+    outcome.map_or_else(Error::exit_status, |_| ExitStatus::Success)
+}
+
+/// How far it came, also if it failed; `None` if it did not begin.
+pub fn report_of<'a>(outcome: Outcome<'a>) -> Option<&'a Report> {
+    outcome.map_or_else(Error::report, Some)
+}
 
 /// Shows one transaction while it goes on, and its end.
 pub struct Display<'a> {
     console: &'a mut Console,
-    cast: Cast,
     log: Log,
     progress: Progress,
     json: bool,
@@ -37,7 +47,6 @@ impl<'a> Display<'a> {
             _ => Level::All,
         };
         Self {
-            cast: Cast::default(),
             log: Log::new(level, invocation.options.intent_timeout),
             progress: Progress::new(invocation.progress, console.terminal()),
             json: invocation.json,
@@ -53,33 +62,31 @@ impl<'a> Display<'a> {
     }
 
     /// Shows the end. An error is shown in any case.
-    pub fn end(self, result: Result<Report, Error>) -> Outcome {
-        let outcome = Outcome { result, receivers: self.cast.into_receivers() };
+    pub fn end(self, outcome: Outcome<'_>) {
         if self.json {
-            self.console.print(&json::summary(&outcome, self.console.elapsed()));
+            self.console.print(&json::summary(outcome, self.console.elapsed()));
         }
-        if let Some(report) = outcome.report().filter(|_| self.with_table) {
+        if let Some(report) = report_of(outcome).filter(|_| self.with_table) {
             self.console.tell(format_args!("{}", report::table(report)));
         }
-        match &outcome.result {
+        match outcome {
             Ok(report) if self.with_last_line => {
                 self.console.tell(format_args!("{}", report::LastLine(report)));
             }
             Ok(_) => {}
             Err(error) => self.console.error(error),
         }
-        outcome
     }
 }
 
 impl Observer for Display<'_> {
-    fn event(&mut self, event: &Event<'_>) {
-        self.cast.note(event);
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         let now = self.console.elapsed();
-        if let Some(line) = Some(event).filter(|_| self.json).and_then(|e| json::event(e, &self.cast, now)) {
+        if let Some(line) = Some(event).filter(|_| self.json).and_then(|e| json::event(e, now)) {
             self.console.print(&line);
         }
-        self.log.event(event, &self.cast, self.console);
+        self.log.event(event, self.console);
         self.progress.event(event, self.console);
+        ControlFlow::Continue(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use mdalp::Report;
-use mdalp::report::{Latency, LatencySource, Loss, ReceiverReport, ReceiverStatus};
+use mdalp::report::{Latency, LossReason, ReceiverReport, ReceiverStatus};
 use mdalp::text::{Count, Millis, Seconds, Truncated};
 use std::fmt;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub fn table(report: &Report) -> Table {
         table.row(vec![
             receiver.address.to_string(),
             Truncated(&receiver.name, NAME).to_string(),
-            millis(known(receiver.latency)),
+            millis(receiver.latency.as_ref().and_then(Latency::measured)),
             receiver.planned_bytes.to_string(),
             receiver.acked_bytes().to_string(),
             receiver.acked_packets().to_string(),
@@ -56,15 +56,6 @@ impl fmt::Display for LastLine<'_> {
     }
 }
 
-/// A latency, if it was measured or stated; a receiver that did not answer only counts like others.
-pub fn known(latency: Option<Latency>) -> Option<Duration> {
-    let latency = latency?;
-    match latency.source {
-        LatencySource::Icmp(_) | LatencySource::UdpProbe(_) | LatencySource::Given => Some(latency.rtt),
-        LatencySource::NoReply | LatencySource::Fallback => None,
-    }
-}
-
 /// Milliseconds, if they are known.
 pub fn millis(time: Option<Duration>) -> String {
     time.map_or(UNKNOWN.to_owned(), |time| Millis(time, 3).to_string())
@@ -76,9 +67,9 @@ fn status(receiver: &ReceiverReport) -> String {
         ReceiverStatus::Done if receiver.is_done_with_work() => "done".to_owned(),
         ReceiverStatus::Done => "idle".to_owned(),
         ReceiverStatus::Stopped => "stopped".to_owned(),
-        ReceiverStatus::Lost(Loss::Silent { .. }) => "lost: silent".to_owned(),
-        ReceiverStatus::Lost(Loss::Refused { .. }) => "lost: port closed".to_owned(),
-        ReceiverStatus::Lost(Loss::Unusable { what, .. }) => format!("lost: no {what}"),
+        ReceiverStatus::Lost(LossReason::Silent { .. }) => "lost: silent".to_owned(),
+        ReceiverStatus::Lost(LossReason::Refused { .. }) => "lost: port closed".to_owned(),
+        ReceiverStatus::Lost(LossReason::LocalFailure { what, .. }) => format!("lost: no {what}"),
     }
 }
 
@@ -86,6 +77,7 @@ fn status(receiver: &ReceiverReport) -> String {
 mod tests {
     use super::*;
     use mdalp::protocol::{Seq, SeqRange, Tid};
+    use mdalp::report::LatencySource;
 
     fn receiver(last: u8, name: &str, bytes: u64, status: ReceiverStatus) -> ReceiverReport {
         let acked = SeqRange::over_bytes(Seq(0), 0..bytes).unwrap();
@@ -117,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_whatever_the_names_are() {
-        let refused = ReceiverStatus::Lost(Loss::Refused { seq: Seq(0), times: 5 });
+        let refused = ReceiverStatus::Lost(LossReason::Refused { seq: Seq(0), times: 5 });
         let mut unknown = receiver(4, &"long ".repeat(20), 0, ReceiverStatus::Done);
         unknown.latency = Some(Latency { rtt: Duration::from_secs(1), source: LatencySource::NoReply });
         let report = report(vec![

@@ -1,4 +1,4 @@
-//! The two numbers every data packet carries.
+//! The numbers of transactions, packets and receivers.
 
 use std::fmt;
 
@@ -9,6 +9,16 @@ pub struct Tid(pub u64);
 /// A 0-based sequence number in the one number space over the whole payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u32);
+
+/// A 0-based place in the orchestrator's list. People are shown it counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListIndex(pub usize);
+
+impl fmt::Display for ListIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.saturating_add(1).fmt(f)
+    }
+}
 
 impl fmt::Display for Tid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

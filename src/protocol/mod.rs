@@ -17,7 +17,7 @@ pub mod stop_and_wait;
 pub mod workload;
 
 pub use assignment::{Assignment, AssignmentError};
-pub use ids::{Seq, Tid};
+pub use ids::{ListIndex, Seq, Tid};
 pub use message::{Ack, DataPacket};
 pub use plan::{Plan, PlanError};
 pub use range::SeqRange;
