@@ -61,10 +61,17 @@ impl fmt::Display for PayloadError {
 pub enum HandshakeError {
     /// No socket, or no route: the system's error.
     Socket(io::Error),
-    /// Nobody listens at the orchestrator's port.
-    Refused,
-    /// No assignment came within this time.
-    Silent(Duration),
+    /// Nothing is listening on the orchestrator's port.
+    PortClosed,
+    /// No assignment came in time.
+    Silent {
+        /// The time.
+        within: Duration,
+        /// The number of datagrams that were no assignment.
+        others: u64,
+        /// The beginning of the last one, quoted and safe to print.
+        last: String,
+    },
     /// The assignment is malformed; the text says what exactly, safe to print.
     Malformed(String),
 }
@@ -232,14 +239,16 @@ impl fmt::Display for HandshakeError {
                 };
                 write!(f, "{}; {hint}", Plain(error))
             }
-            Self::Refused => {
+            Self::PortClosed => {
                 f.write_str("connection refused: nobody listens there; check the address and -p")
             }
-            Self::Silent(waited) => write!(
-                f,
-                "no assignment within {} s; check the address and -p, or wait longer with --intent-timeout",
-                TrimmedSeconds(*waited)
-            ),
+            Self::Silent { within, others, last } => {
+                write!(f, "no assignment within {} s", TrimmedSeconds(*within))?;
+                if *others > 0 {
+                    write!(f, ", but {}, the last: {last}", Count(*others, "other datagram"))?;
+                }
+                f.write_str("; check the address and -p, or wait longer with --intent-timeout")
+            }
             Self::Malformed(why) => {
                 write!(f, "malformed assignment: {why}; tell whoever runs the orchestrator")
             }

@@ -81,8 +81,8 @@ pub enum Event<'a> {
         /// 1 the first time.
         attempt: u32,
     },
-    /// Still waiting for the assignment. Comes as often as progress is wanted, but at most four times a second, and once
-    /// at 180 s in any case.
+    /// Still waiting for the assignment. Comes four times a second, whatever progress is wanted, so that an observer can
+    /// cancel.
     Waiting {
         /// Since the intent was first sent.
         elapsed: Duration,

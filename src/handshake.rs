@@ -1,10 +1,11 @@
 //! The talk with the orchestrator: one intent, and a long, visible wait for the assignment.
 
 use crate::error::{Error, HandshakeError};
-use crate::event::{Event, Relay};
+use crate::event::{Cancelled, Event, Relay};
 use crate::options::Options;
 use crate::protocol::message::INTENT;
-use crate::protocol::{Assignment, QUEUE_SLOT, Receiver, Tid};
+use crate::protocol::{Assignment, Receiver, Tid};
+use crate::text::Excerpt;
 use crate::udp;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -13,15 +14,16 @@ use std::time::{Duration, Instant};
 /// The longest UDP datagram there can be, headers included.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// Most bytes of an unexpected datagram that are reported.
-const SHOWN: usize = 100;
+/// The most bytes of an unexpected datagram that an event has, and an error.
+const EXCERPT: usize = 100;
+const SHORT_EXCERPT: usize = 40;
 
-/// The longest single wait in the kernel, whose time-outs are the later the longer they are. Also the shortest
-/// interval between two [`Event::Waiting`].
-const SLICE: Duration = Duration::from_millis(250);
+/// Between two [`Event::Waiting`]. Also the longest single wait in the kernel, whose timeouts are the later the longer they
+/// are.
+const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The shortest wait: a socket refuses a time-out of nothing.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// The shortest wait: a socket refuses a timeout of zero.
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
 /// What the orchestrator assigned.
 #[derive(Debug)]
@@ -36,12 +38,12 @@ pub(crate) struct Assigned {
     pub(crate) waited: Duration,
 }
 
-/// Sends the intent and waits for the assignment. Tells the observer of each intent, of the waiting and of what came
-/// instead; the caller tells of the assignment.
+/// Sends the intent and waits for the assignment. Emits an event for each intent, while waiting, and for whatever else
+/// comes; the caller emits the assignment.
 ///
 /// # Errors
 ///
-/// [`Error::Bind`] if the local address cannot be used, else [`Error::Orchestrator`]. No later than
+/// [`Error::Bind`] if the local address cannot be used, [`Error::Cancelled`], else [`Error::Orchestrator`]. No later than
 /// `options.intent_timeout`, whatever arrives.
 pub(crate) fn request(
     orchestrator: SocketAddr,
@@ -49,7 +51,9 @@ pub(crate) fn request(
     observer: &mut Relay<'_>,
 ) -> Result<Assigned, Error> {
     let socket = open(orchestrator, options.bind)?;
-    exchange(&socket, orchestrator, options, observer)
+    await_assignment(&socket, orchestrator, options, observer)
+        .map_err(|problem| Error::Orchestrator { address: orchestrator, problem })?
+        .ok_or_else(|| Cancelled.into())
 }
 
 fn open(orchestrator: SocketAddr, bind: Option<IpAddr>) -> Result<UdpSocket, Error> {
@@ -67,64 +71,76 @@ fn open(orchestrator: SocketAddr, bind: Option<IpAddr>) -> Result<UdpSocket, Err
     })
 }
 
-fn exchange(
+/// `None` if the observer has asked to end the wait.
+fn await_assignment(
     socket: &UdpSocket,
     orchestrator: SocketAddr,
     options: &Options,
     observer: &mut Relay<'_>,
-) -> Result<Assigned, Error> {
-    let failed = |problem| Error::Orchestrator { address: orchestrator, problem };
+) -> Result<Option<Assigned>, HandshakeError> {
     let started = Instant::now();
-    let mut schedule = Schedule::new(started, options);
+    let mut timers = Timers::new(started, options);
     let mut buffer = vec![0; MAX_DATAGRAM];
+    let (mut others, mut last) = (0, String::new());
     let mut attempt = 1;
-    udp::send(socket, INTENT).map_err(|error| failed(refused_or(error)))?;
+    udp::send(socket, INTENT).map_err(socket_error)?;
     observer.event(&Event::IntentSent { orchestrator, attempt });
-    loop {
-        observer.check()?;
-        match schedule.next(Instant::now()) {
-            Step::End => return Err(failed(HandshakeError::Silent(options.intent_timeout))),
-            Step::Tell(elapsed) => observer.event(&Event::Waiting { elapsed }),
-            // The first intent stands in the queue, so a resend that fails is only one that was lost.
+    let mut last_look = false;
+    while observer.check().is_ok() {
+        let wait = match timers.poll(Instant::now()) {
+            // What came while this process was stopped, or had no processor, counts.
+            Step::TimedOut if !last_look => {
+                last_look = true;
+                MIN_WAIT
+            }
+            Step::TimedOut => {
+                return Err(HandshakeError::Silent { within: options.intent_timeout, others, last });
+            }
+            Step::ReportWaiting(elapsed) => {
+                observer.event(&Event::Waiting { elapsed });
+                continue;
+            }
             Step::Resend => {
+                // The first intent stands in the queue, so a resend that fails is only one that was lost.
                 if udp::send(socket, INTENT).is_ok() {
                     attempt += 1;
                     observer.event(&Event::IntentSent { orchestrator, attempt });
                 }
+                continue;
             }
-            Step::Wait(slice) => {
-                let Some(datagram) = receive(socket, slice, &mut buffer).map_err(failed)? else { continue };
-                let at = Instant::now();
-                if !is_assignment(datagram) {
-                    let datagram = datagram.get(..SHOWN).unwrap_or(datagram);
-                    observer.event(&Event::Unexpected { datagram });
-                    continue;
-                }
-                let Assignment { tid, receivers } = Assignment::parse(datagram)
-                    .map_err(|error| failed(HandshakeError::Malformed(error.to_string())))?;
-                return Ok(Assigned { tid, receivers, at, waited: at - started });
-            }
+            Step::Wait(wait) => wait,
+        };
+        let Some(datagram) = receive(socket, wait, &mut buffer)? else { continue };
+        let at = Instant::now();
+        if is_assignment(datagram) {
+            let Assignment { tid, receivers } =
+                Assignment::parse(datagram).map_err(|error| HandshakeError::Malformed(error.to_string()))?;
+            return Ok(Some(Assigned { tid, receivers, at, waited: at - started }));
         }
+        others += 1;
+        last = Excerpt(datagram, SHORT_EXCERPT).to_string();
+        observer.event(&Event::Unexpected { datagram: datagram.get(..EXCERPT).unwrap_or(datagram) });
     }
+    Ok(None)
 }
 
-/// The next datagram, or `None` if there was none for about this long.
+/// Returns the next datagram, or `None` if there was none for about this long.
 fn receive<'b>(
     socket: &UdpSocket,
-    slice: Duration,
+    wait: Duration,
     buffer: &'b mut [u8],
 ) -> Result<Option<&'b [u8]>, HandshakeError> {
-    socket.set_read_timeout(Some(slice)).map_err(HandshakeError::Socket)?;
+    socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
     match udp::receive(socket, buffer) {
         Ok(len) => Ok(buffer.get(..len)),
         Err(error) if udp::nothing_came(&error) => Ok(None),
-        Err(error) => Err(refused_or(error)),
+        Err(error) => Err(socket_error(error)),
     }
 }
 
-fn refused_or(error: io::Error) -> HandshakeError {
+fn socket_error(error: io::Error) -> HandshakeError {
     match error.kind() {
-        ErrorKind::ConnectionRefused => HandshakeError::Refused,
+        ErrorKind::ConnectionRefused => HandshakeError::PortClosed,
         _ => HandshakeError::Socket(error),
     }
 }
@@ -135,70 +151,53 @@ fn is_assignment(datagram: &[u8]) -> bool {
 }
 
 /// When to do what while waiting. A time that the clock cannot express never comes.
-struct Schedule {
+struct Timers {
     started: Instant,
     end: Option<Instant>,
-    queue_slot: Option<Instant>,
-    tell: Option<Periodic>,
-    resend: Option<Periodic>,
+    report: Instant,
+    resend: Option<Instant>,
+    resend_interval: Option<Duration>,
 }
 
-struct Periodic {
-    every: Duration,
-    next: Option<Instant>,
-}
-
-/// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Stop waiting.
-    End,
-    /// Tell that it has been so long.
-    Tell(Duration),
+    TimedOut,
+    /// Report that the wait has lasted this long.
+    ReportWaiting(Duration),
     /// Send another intent.
     Resend,
-    /// Wait for a datagram, at most so long.
+    /// Wait for a datagram, up to this long.
     Wait(Duration),
 }
 
-impl Schedule {
+impl Timers {
     fn new(started: Instant, options: &Options) -> Self {
-        let periodic = |every: Duration| Periodic { every, next: started.checked_add(every) };
+        let resend_interval = options.intent_resend.map(|interval| interval.max(MIN_WAIT));
         Self {
             started,
             end: started.checked_add(options.intent_timeout),
-            queue_slot: started.checked_add(QUEUE_SLOT),
-            tell: options.progress.map(|every| periodic(every.max(SLICE))),
-            resend: options.intent_resend.map(|every| periodic(every.max(SHORTEST))),
+            report: started + REPORT_INTERVAL,
+            resend: resend_interval.and_then(|interval| started.checked_add(interval)),
+            resend_interval,
         }
     }
 
-    fn next(&mut self, now: Instant) -> Step {
-        if self.end.is_some_and(|end| now >= end) {
-            return Step::End;
+    fn poll(&mut self, now: Instant) -> Step {
+        let is_due = |timer: Option<Instant>| timer.is_some_and(|at| now >= at);
+        if is_due(self.end) {
+            return Step::TimedOut;
         }
-        if self.resend.as_mut().is_some_and(|resend| resend.is_due(now)) {
+        if now >= self.report {
+            self.report = now + REPORT_INTERVAL;
+            return Step::ReportWaiting(now - self.started);
+        }
+        if is_due(self.resend) {
+            self.resend = self.resend_interval.and_then(|interval| now.checked_add(interval));
             return Step::Resend;
         }
-        let slot_over = self.queue_slot.take_if(|at| now >= *at).is_some();
-        let tell = self.tell.as_mut().is_some_and(|tell| tell.is_due(now));
-        if slot_over || tell {
-            return Step::Tell(now - self.started);
-        }
-        let periodic = [&self.tell, &self.resend].map(|p| p.as_ref().and_then(|p| p.next));
-        let next = [self.end, self.queue_slot].into_iter().chain(periodic).flatten().min();
-        let wait = next.map_or(SLICE, |next| next.saturating_duration_since(now));
-        Step::Wait(wait.clamp(SHORTEST, SLICE))
-    }
-}
-
-impl Periodic {
-    fn is_due(&mut self, now: Instant) -> bool {
-        let due = self.next.is_some_and(|next| now >= next);
-        if due {
-            self.next = now.checked_add(self.every);
-        }
-        due
+        let next = [self.end, self.resend].into_iter().flatten().fold(self.report, Instant::min);
+        Step::Wait(next.saturating_duration_since(now).max(MIN_WAIT))
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::ExitStatus;
 use crate::protocol::Tid;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -96,10 +97,12 @@ fn the_intent_comes_from_the_address_it_is_bound_to() {
 }
 
 #[test]
-fn a_local_address_that_does_not_fit_is_an_error_of_its_own() {
+fn a_local_address_that_does_not_fit_is_a_mistake_in_the_command() {
     let try_from = |bind: &str, to: &str| {
         let options = Options { bind: Some(bind.parse().unwrap()), ..short() };
-        match run(to.parse().unwrap(), &options).0.unwrap_err() {
+        let error = run(to.parse().unwrap(), &options).0.unwrap_err();
+        assert_eq!(error.exit_status(), ExitStatus::Usage);
+        match error {
             Error::Bind { why, .. } => why,
             other => panic!("{other:?}"),
         }
@@ -109,13 +112,24 @@ fn a_local_address_that_does_not_fit_is_an_error_of_its_own() {
     assert!(try_from("192.0.2.77", "127.0.0.1:9").contains("does not have"));
 }
 
+/// Connecting to a broadcast address is forbidden, so nothing is sent.
+#[test]
+fn what_has_nothing_to_do_with_the_local_address_is_not_blamed_on_it() {
+    for bind in [None, Some([127, 0, 0, 1].into())] {
+        let options = Options { bind, ..short() };
+        let error = run("255.255.255.255:9".parse().unwrap(), &options).0.unwrap_err();
+        assert_eq!(error.exit_status(), ExitStatus::Orchestrator, "{error}");
+        assert!(matches!(problem(Err(error)), HandshakeError::Socket(_)));
+    }
+}
+
 #[test]
 fn a_closed_port_is_an_error_at_once() {
     // No other test binds this address, so nobody can have taken the port.
     let free = UdpSocket::bind(("127.8.8.8".parse::<Ipv4Addr>().unwrap(), 0)).unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    assert!(matches!(problem(run(address, &patient()).0), HandshakeError::Refused));
+    assert!(matches!(problem(run(address, &patient()).0), HandshakeError::PortClosed));
 }
 
 #[test]
@@ -127,7 +141,7 @@ fn an_orchestrator_that_closes_its_port_later_is_noticed_by_a_resend() {
         address
     };
     let options = Options { intent_resend: Some(Duration::from_millis(5)), ..patient() };
-    assert!(matches!(problem(run(address, &options).0), HandshakeError::Refused));
+    assert!(matches!(problem(run(address, &options).0), HandshakeError::PortClosed));
 }
 
 #[test]
@@ -143,19 +157,21 @@ fn a_refusal_that_the_system_reports_late_does_not_swallow_an_intent() {
 }
 
 #[test]
-fn silence_ends_with_the_intent_time_out() {
+fn silence_ends_with_the_intent_timeout() {
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (result, told) = run(silent.local_addr().unwrap(), &short());
-    assert!(matches!(problem(result), HandshakeError::Silent(t) if t == Duration::from_millis(20)));
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("no assignment within 0.02 s; check"), "{error}");
+    assert_eq!(error.exit_status(), ExitStatus::Orchestrator);
     assert_eq!(told, ["intent 1"]);
 }
 
 #[test]
-fn a_flood_of_junk_does_not_move_the_time_out() {
+fn a_flood_of_junk_does_not_move_the_timeout() {
     let over = std::sync::Arc::new(AtomicBool::new(false));
     let stop = over.clone();
     let address = orchestrator(move |socket, client| {
-        // Were the time-out moved by junk, the assignment that follows it would still be taken.
+        // Were the timeout moved by junk, the assignment that follows it would still be taken.
         let flood = Instant::now();
         while !stop.load(Ordering::Relaxed) && flood.elapsed() < Duration::from_secs(10) {
             socket.send_to(b"junk", client).ok();
@@ -164,8 +180,49 @@ fn a_flood_of_junk_does_not_move_the_time_out() {
     });
     let (result, told) = run(address, &Options { intent_timeout: Duration::from_millis(100), ..patient() });
     over.store(true, Ordering::Relaxed);
-    assert!(matches!(problem(result), HandshakeError::Silent(_)));
-    assert_eq!(told[1], "unexpected junk");
+    let HandshakeError::Silent { others, last, .. } = problem(result) else { panic!("not silent") };
+    assert_eq!(last, "\"junk\"");
+    assert_eq!(others as usize, told.iter().filter(|told| *told == "unexpected junk").count());
+}
+
+#[test]
+fn silence_says_what_came_instead_escaped_and_cut() {
+    let text = |others, last: &[u8]| {
+        let last = Excerpt(last, SHORT_EXCERPT).to_string();
+        HandshakeError::Silent { within: Duration::from_secs(5), others, last }.to_string()
+    };
+    assert!(
+        text(1, b"\x1b[2J\0").starts_with(
+            "no assignment within 5 s, but 1 other datagram, the last: \"\\x1b[2J\\x00\"; check"
+        )
+    );
+    let long =
+        format!("no assignment within 5 s, but 2 other datagrams, the last: \"{}\"…; check", "x".repeat(40));
+    assert!(text(2, &[b'x'; 41]).starts_with(&long));
+}
+
+#[test]
+fn an_assignment_that_is_there_when_the_time_is_up_counts() {
+    let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = peer.local_addr().unwrap();
+    let socket = udp::connect(None, address).unwrap();
+    peer.send_to(ASSIGNMENT, socket.local_addr().unwrap()).unwrap();
+    let options = Options { intent_timeout: Duration::ZERO, ..Options::default() };
+    let mut ignore = |_: &Event<'_>| ControlFlow::Continue(());
+    let assigned = await_assignment(&socket, address, &options, &mut Relay::new(&mut ignore)).unwrap();
+    assert_eq!(assigned.unwrap().tid, Tid(3740));
+}
+
+/// No answer ever comes; only the observer can end this.
+#[test]
+fn the_observer_can_end_the_wait() {
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut until_waiting = |event: &Event<'_>| match event {
+        Event::Waiting { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let result = request(silent.local_addr().unwrap(), &patient(), &mut Relay::new(&mut until_waiting));
+    assert!(matches!(result, Err(Error::Cancelled { report: None })));
 }
 
 #[test]
@@ -183,7 +240,7 @@ fn what_is_no_assignment_is_told_and_ignored() {
     assert_eq!(result.unwrap().tid, Tid(3740));
     let mut expected = vec!["intent 1".to_owned()];
     expected.extend(junk.map(|j| format!("unexpected {}", j.escape_ascii())));
-    expected.push(format!("unexpected {}", "x".repeat(SHOWN)));
+    expected.push(format!("unexpected {}", "x".repeat(EXCERPT)));
     assert_eq!(told, expected);
 }
 
@@ -225,20 +282,20 @@ fn the_intent_is_sent_again_only_on_request() {
     assert_eq!(told[..3], ["intent 1", "intent 2", "intent 3"]);
 }
 
-/// Runs a schedule in virtual time, where nothing ever arrives: what is done at which millisecond.
+/// Runs the timers in virtual time, where nothing ever arrives: what is done at which millisecond.
 fn virtual_wait(options: &Options) -> Vec<(u64, Step)> {
     let start = Instant::now();
-    let mut schedule = Schedule::new(start, options);
+    let mut timers = Timers::new(start, options);
     let mut now = start;
     let mut done = Vec::new();
     loop {
-        match schedule.next(now) {
-            Step::Wait(slice) => {
-                assert!(slice >= SHORTEST && slice <= SLICE);
-                now += slice;
+        match timers.poll(now) {
+            Step::Wait(wait) => {
+                assert!(wait >= MIN_WAIT && wait <= REPORT_INTERVAL);
+                now += wait;
             }
             step => {
-                let end = step == Step::End;
+                let end = step == Step::TimedOut;
                 done.push(((now - start).as_millis() as u64, step));
                 if end {
                     return done;
@@ -249,36 +306,32 @@ fn virtual_wait(options: &Options) -> Vec<(u64, Step)> {
 }
 
 #[test]
-fn without_progress_the_wait_is_told_of_once_at_180_s() {
-    let slot = Duration::from_secs(180);
-    assert_eq!(virtual_wait(&Options::default()), [(180_000, Step::Tell(slot)), (3_600_000, Step::End)]);
-}
-
-#[test]
-fn with_progress_the_wait_is_told_of_four_times_a_second_at_most() {
-    let wait = |progress, seconds| {
-        let options = Options {
-            progress: Some(Duration::from_millis(progress)),
-            intent_timeout: Duration::from_secs(seconds),
-            ..Options::default()
-        };
-        virtual_wait(&options).into_iter().map(|(at, _)| at).collect::<Vec<_>>()
-    };
-    assert_eq!(wait(10, 1), [250, 500, 750, 1000]);
-    assert_eq!(wait(10_000, 25), [10_000, 20_000, 25_000]);
+fn the_wait_is_reported_four_times_a_second_whatever_the_options() {
+    for progress in [None, Some(Duration::from_secs(10)), Some(MIN_WAIT)] {
+        let options = Options { progress, intent_timeout: Duration::from_millis(900), ..Options::default() };
+        let report = |at| (at, Step::ReportWaiting(Duration::from_millis(at)));
+        assert_eq!(virtual_wait(&options), [report(250), report(500), report(750), (900, Step::TimedOut)]);
+    }
 }
 
 #[test]
 fn resends_keep_to_their_interval_and_times_beyond_the_clock_never_come() {
     let options = Options { intent_resend: Some(Duration::from_secs(30)), ..Options::default() };
-    let resends = virtual_wait(&Options { intent_timeout: Duration::from_secs(100), ..options.clone() });
-    assert_eq!(resends.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [30_000, 60_000, 90_000, 100_000]);
-    let never = Options {
-        intent_timeout: Duration::MAX,
-        intent_resend: Some(Duration::MAX),
-        progress: Some(Duration::MAX),
-        ..Options::default()
-    };
+    let mut steps = virtual_wait(&Options { intent_timeout: Duration::from_secs(100), ..options });
+    steps.retain(|(_, step)| *step == Step::Resend);
+    assert_eq!(steps.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [30_000, 60_000, 90_000]);
+    let never =
+        Options { intent_timeout: Duration::MAX, intent_resend: Some(Duration::MAX), ..Options::default() };
     let start = Instant::now();
-    assert_eq!(Schedule::new(start, &never).next(start), Step::Wait(SLICE));
+    assert_eq!(Timers::new(start, &never).poll(start), Step::Wait(REPORT_INTERVAL));
+}
+
+#[test]
+fn resends_in_quick_succession_leave_time_to_report_the_wait() {
+    let options = Options { intent_resend: Some(Duration::ZERO), ..Options::default() };
+    let start = Instant::now();
+    let mut timers = Timers::new(start, &options);
+    // Each resend takes longer than the interval between them.
+    let steps = (1..=600).map(|i| timers.poll(start + Duration::from_millis(i * 5)));
+    assert_eq!(steps.filter(|step| matches!(step, Step::ReportWaiting(_))).count(), 12);
 }
