@@ -1,6 +1,6 @@
 #!/bin/sh
 # The reference's comparison (section 5.3 of its document) on this machine: the recorded transaction in mode 1 and through
-# each of its receivers, all times divided by SCALE. Run it as `make compare SCALE=10`.
+# each of its receivers, all times divided by SCALE, as a table and as a picture. Run it as `make compare SCALE=10`.
 
 . tests/servers.sh
 
@@ -15,9 +15,11 @@ divide 1 >/dev/null || { echo "SCALE=$scale: not a number above 0" >&2; exit 2; 
 
 start_servers --profile recorded --scale "$scale" --transactions 4
 head -c 5000 "$target/release/mdalp" >"$work/payload"
-echo "The recorded transaction: 5000 bytes, latencies, ack round trips, losses and first time-out divided by $scale."
-"$mdalp" --compare -q -a "$orchestrator" -p "$port" --receiver-port "$receiver_port" -f "$work/payload" \
-    --latency "$(divide 335.148 162.844 156.857)" -t "$(divide 3)" --give-up 30 >"$work/here"
+echo "The recorded transaction: 5000 bytes, latencies, ack round trips, losses and first timeout divided by $scale."
+"$mdalp" --compare -q -vv -a "$orchestrator" -p "$port" --receiver-port "$receiver_port" -f "$work/payload" \
+    --latency "$(divide 335.148 162.844 156.857)" -t "$(divide 3)" --give-up 30 >"$work/here" 2>"$work/log"
+picture=${PICTURE:-$target/compare.svg}
+awk -f tests/scripts/plot.awk "$work/log" >"$picture"
 
 cat >"$work/recorded" <<EOF
 | Recorded:  Timeouts  Elapsed (s)  Ratio
@@ -28,6 +30,7 @@ cat >"$work/recorded" <<EOF
 EOF
 paste -d ' ' "$work/here" "$work/recorded"
 cat <<EOF
-On the right, the reference client with the original servers; its one fixed time-out is 3 s, and receiver A's transaction
+On the right, the reference client with the original servers; its fixed timeout is 3 s, and receiver A's transaction
 expired after 90 s, which these servers do not imitate.
+The packets of these runs over time: $picture
 EOF

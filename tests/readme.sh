@@ -1,19 +1,20 @@
 #!/bin/sh
-# Writes what `make demo` shows into README.md, between its two marks: the first run, the verdicts and the comparison.
-# Run it as `make readme`.
+# Writes what `make demo` shows into README.md, between its two marks: the first run, the verdicts and the comparison. Draws
+# the picture beside it anew. Run it as `make readme`.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# On a busy machine packets are resent besides the one that the demo loses on purpose, which tells a reader nothing.
-tries=0
-until [ -s "$work/demo" ] && ! grep -q 'needless' "$work/demo"; do
-    tries=$((tries + 1))
-    if [ $tries -gt 5 ]; then
-        echo "readme: this machine is too busy: packets are resent needlessly" >&2
-        exit 1
+# On a busy machine packets are resent besides the one that the demo loses on purpose: takes the run with the fewest.
+fewest=
+for try in 1 2 3 4 5; do
+    sh tests/demo.sh >"$work/run" 2>&1
+    spurious=$(grep -c 'needless\|spurious' "$work/run" || true)
+    if [ -z "$fewest" ] || [ "$spurious" -lt "$fewest" ]; then
+        fewest=$spurious
+        mv "$work/run" "$work/demo"
     fi
-    sh tests/demo.sh >"$work/demo" 2>&1
+    [ "$fewest" -gt 0 ] || break
 done
 
 # Sections are paragraphs; the second and third run are left out.
@@ -29,3 +30,5 @@ awk -v shown="$work/shown" '
     }
 ' README.md >"$work/README.md"
 cat "$work/README.md" >README.md
+
+PICTURE=man/mdalp.svg sh tests/compare.sh
