@@ -1,7 +1,7 @@
 //! The manual, `--help`, the parser, the exit statuses, the README and the change log say the same.
 
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
-use crate::support::{self, Scratch, payload};
+use crate::support::{self, Scratch, agree, has_tool, payload};
 use mdalp::cli::{self, Command, HELP};
 use mdalp::protocol::message::{Ack, Data, DataPacket, INTENT};
 use mdalp::protocol::{Assignment, MAX_PACKET_PAYLOAD, QUEUE_SLOT, Seq, TRANSACTION_LIFETIME, plan};
@@ -21,29 +21,28 @@ const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 
 #[test]
 fn help_and_the_manual_describe_the_same_options() {
-    let names = |options: &Described| -> BTreeMap<String, (Option<char>, bool)> {
-        options.iter().map(|(long, o)| (long.clone(), (o.short, o.takes_value))).collect()
-    };
-    assert_eq!(names(&in_help()), names(&in_man()));
+    let names = |options: Described| options.into_iter().map(|(long, o)| (long, o.short, o.takes_value));
     assert!(in_help().len() > 20, "the help text is not understood");
+    agree("man/mdalp.1, OPTIONS, against --help", names(in_help()), names(in_man()));
 }
 
 #[test]
 fn the_synopsis_names_every_option_once() {
     let synopsis = man_section("SYNOPSIS");
     let words: Vec<&str> = synopsis.split_whitespace().map(|word| word.trim_start_matches('.')).collect();
-    let mut shown = BTreeSet::new();
+    let mut shown = Vec::new();
     for (i, _) in words.iter().enumerate().filter(|(_, word)| **word == "Fl") {
         match words[i + 1].strip_prefix('-') {
-            Some(long) => assert!(shown.insert(long.to_owned()), "--{long} twice"),
-            None => words[i + 1].chars().for_each(|c| assert!(shown.insert(c.to_string()), "-{c} twice")),
+            Some(long) => shown.push(long.to_owned()),
+            None => shown.extend(words[i + 1].chars().map(String::from)),
         }
     }
-    assert!(shown.insert("V".to_owned()) && synopsis.contains(".Fl h | V"));
-    let options = in_man();
-    let expected: BTreeSet<String> =
-        options.iter().map(|(long, o)| o.short.map_or(long.clone(), |c| c.to_string())).collect();
-    assert_eq!(shown, expected);
+    assert!(synopsis.contains(".Fl h | V"));
+    shown.push("V".to_owned());
+    let once = shown.iter().collect::<BTreeSet<_>>().len();
+    assert_eq!(once, shown.len(), "an option is twice in the synopsis: {shown:?}");
+    let expected = in_man().into_iter().map(|(long, o)| o.short.map_or(long, String::from));
+    agree("man/mdalp.1, SYNOPSIS, against OPTIONS", expected, shown);
 }
 
 #[test]
@@ -57,9 +56,8 @@ fn the_parser_knows_every_option_of_the_help_text_and_no_others() {
             assert_eq!(refusal(&line), None, "{spelling}");
         }
     }
-    let longs: BTreeSet<&str> =
-        PARSER.split("Long(\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
-    assert_eq!(longs, options.keys().map(String::as_str).collect());
+    let longs = PARSER.split("Long(\"").skip(1).map(|s| s.split('"').next().unwrap());
+    agree("src/cli/help.txt, against the parser", longs, options.keys().map(String::as_str));
     let shorts: BTreeSet<char> = options.values().filter_map(|o| o.short).collect();
     for c in ('!'..='~').filter(|c| *c != '-' && !shorts.contains(c)) {
         assert_eq!(refusal(&[format!("-{c}")]), Some(format!("-{c}: unknown option").replace('\\', "\\\\")));
@@ -154,9 +152,13 @@ fn exit_statuses_are_the_same_everywhere() {
         };
         text.lines().filter_map(after).filter(|word| word.bytes().all(|b| b.is_ascii_digit())).collect()
     };
-    assert_eq!(numbers(HELP.split("Exit status:\n").nth(1).unwrap(), "  "), expected, "--help");
-    assert_eq!(numbers(&man_section("EXIT STATUS"), ".It "), expected, "manual");
-    assert_eq!(numbers(README.split("## Exit status").nth(1).unwrap(), "| "), expected, "README");
+    for (place, text, mark) in [
+        ("src/cli/help.txt", HELP.split("Exit status:\n").nth(1).unwrap(), "  "),
+        ("man/mdalp.1, EXIT STATUS", &man_section("EXIT STATUS"), ".It "),
+        ("README.md, Exit status", README.split("## Exit status").nth(1).unwrap(), "| "),
+    ] {
+        agree(place, expected.clone(), numbers(text, mark));
+    }
 }
 
 #[test]
@@ -165,8 +167,10 @@ fn every_example_is_a_command_line_that_the_parser_takes() {
     assert!(manual.len() >= 6, "{manual:?}");
     let help = commands(&HELP.replace("  mdalp", "$ mdalp"));
     assert_eq!(help.len(), 1, "{help:?}");
-    let readme = commands(README);
-    assert!(!readme.is_empty());
+    let shell = README.replace("release -- -", "release\n$ mdalp -").replace("\nmdalp -", "\n$ mdalp -");
+    let shell = shell.replace("| mdalp -", "\n$ mdalp -");
+    let readme = commands(&shell);
+    assert!(readme.len() >= 7, "{readme:?}");
     for words in manual.into_iter().chain(help).chain(readme) {
         assert!(matches!(cli::parse(words.clone()), Ok(Command::Send(_))), "{words:?}");
     }
@@ -197,7 +201,7 @@ fn the_demo_in_the_readme_looks_like_a_real_run() {
     }
     let ran = support::run(std::process::Command::new(env!("CARGO_BIN_EXE_mdalp")).args(words));
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-    assert_eq!(shapes(shown), shapes(&ran.stderr));
+    agree("README.md, the demo (`make readme` writes it)", shapes(&ran.stderr), shapes(shown));
 
     // The rest is what the demo says and what its servers judge.
     let verdicts = [Verdict::Completed.to_string(), Verdict::Violation.to_string()];
@@ -205,6 +209,28 @@ fn the_demo_in_the_readme_looks_like_a_real_run() {
     for heading in ["The orchestrator's verdicts", "The received bytes against the file"] {
         assert!(demo.contains(&format!("\n{heading}\n")) && DEMO.contains(&format!("\"{heading}\"")));
     }
+}
+
+/// A bar for each packet, a cross for each retransmission, and one of either kind in the legend.
+#[test]
+fn the_picture_shows_every_packet() {
+    if !has_tool("awk") {
+        return;
+    }
+    let lossy = Receiver::named("A <lossy> one").ack_delay(ms(2)).lose(1, 1).lose(3, 1);
+    let servers = Servers::start(Script::new().receivers(2).receiver(lossy));
+    let scratch = Scratch::new();
+    let file = scratch.file("payload", &payload(3000));
+    let ran =
+        support::run(support::mdalp(&servers, &["--compare", "-vv", "--latency", "1,1,1", "-f"]).arg(file));
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let log = scratch.file("log", ran.stderr.as_bytes());
+    let mut awk = std::process::Command::new("awk");
+    let svg = support::run(awk.args(["-f", "tests/scripts/plot.awk"]).arg(log)).stdout;
+    let drawn = |class: &str| svg.matches(&format!(" class=\"{class}")).count() as u64;
+    let packets: u64 = servers.judge_all().iter().map(|transaction| transaction.packets()).sum();
+    assert_eq!(drawn("r") - 3 + drawn("x") - 1, packets, "{svg}");
+    assert!(svg.contains("A &lt;lossy> one") && drawn("x") > 1);
 }
 
 #[test]
@@ -416,7 +442,7 @@ fn commands(text: &str) -> Vec<Vec<OsString>> {
     let arguments = |line: &str| {
         let words = line.split_whitespace().skip_while(|word| *word != "mdalp").skip(1);
         words
-            .take_while(|word| !["|", "||", ">", "&&"].contains(word))
+            .take_while(|word| !["|", "||", ">", "&&", "#"].contains(word))
             .map(OsString::from)
             .collect::<Vec<_>>()
     };

@@ -1,7 +1,7 @@
 //! What the program shows and how it ends: exit status, standard output, standard error, with and without a terminal.
 
 use crate::loopback::{Receiver, Script, Servers, closed_port, ms};
-use crate::support::{Scratch, has_tool};
+use crate::support::{Scratch, agree, has_tool};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
@@ -372,10 +372,10 @@ fn the_manual_names_every_key_and_every_event() {
         lines.map(|line| line.trim().split(' ').next().unwrap()).collect()
     };
     let written: Vec<BTreeSet<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
-    assert_eq!(named(".Va"), written[0]);
+    agree("man/mdalp.1, JSON, .Va", written[0].clone(), named(".Va"));
     let mut events = named(".It");
     assert!(events.remove("every"));
-    assert_eq!(events, written[1]);
+    agree("man/mdalp.1, JSON, .It", written[1].clone(), events);
 }
 
 #[test]

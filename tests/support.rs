@@ -4,6 +4,7 @@ use crate::loopback::{Servers, Transaction};
 use mdalp::event::MoveReason;
 use mdalp::report::LossReason;
 use mdalp::{Client, Error, Event, Mode, Options, Payload, Report, Trace};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -264,4 +265,17 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// Fails unless two sets of names are the same, and says which names of `place` are missing or superfluous.
+pub fn agree<T: Ord + std::fmt::Debug>(
+    place: &str,
+    expected: impl IntoIterator<Item = T>,
+    found: impl IntoIterator<Item = T>,
+) {
+    let (expected, found) = (BTreeSet::from_iter(expected), BTreeSet::from_iter(found));
+    let missing: Vec<_> = expected.difference(&found).collect();
+    let superfluous: Vec<_> = found.difference(&expected).collect();
+    let same = missing.is_empty() && superfluous.is_empty();
+    assert!(same, "{place}: missing: {missing:?}; superfluous: {superfluous:?}");
 }
