@@ -1,4 +1,5 @@
 //! The story of one transaction: handshake, latencies, plan, transfer, report.
+#![expect(clippy::indexing_slicing, reason = "the indexes that `merge` makes of its own targets")]
 
 mod transfer;
 
@@ -6,12 +7,14 @@ use crate::error::{Error, PayloadError};
 use crate::event::{Event, Listed, Observer, PlannedShare, Relay};
 use crate::handshake::{self, Assigned};
 use crate::latency;
-use crate::options::{Mode, Options};
+use crate::options::{Mode, Options, Trace};
 use crate::payload::Payload;
-use crate::protocol::Receiver;
-use crate::protocol::plan::{self, Plan};
-use crate::report::{Latency, LatencySource, Report};
-use crate::roster::Roster;
+use crate::protocol::plan;
+use crate::protocol::rto::RtoConfig;
+use crate::protocol::scheduler::{Config, Outcome};
+use crate::protocol::worker::Target;
+use crate::protocol::{Latency, LatencySource, Receiver};
+use crate::report::Report;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -59,96 +62,161 @@ impl Client {
         let assigned = handshake::request(self.orchestrator, &self.options, observer)?;
         let Assigned { tid, ref receivers, at: start, waited } = assigned;
         observer.event(&Event::Assigned { tid, mode, receivers, waited });
+        observer.check()?;
 
-        let split = self.split(payload, mode, receivers, start, observer)?;
-        let shares: Vec<_> = Listed::all(receivers)
-            .zip(split.plan.ranges())
-            .map(|(receiver, &range)| {
-                let latency = split.latencies.as_ref().and_then(|l| l.get(receiver.index.0)).copied();
-                PlannedShare { receiver, latency, range }
-            })
-            .collect();
-        observer.event(&Event::Planned { mode, shares: &shares, floor: split.plan.floor() });
-
-        let roster = Roster::new(receivers, split.latencies.as_deref(), &split.plan);
-        let mut transfer = Transfer::new(&self.options, payload, tid, roster, &split, start, mode);
-        let outcome = transfer.run(observer).and_then(|()| transfer.check_payload());
-        let report = Box::new(transfer.finish(outcome.is_ok()));
+        let PlannedTransfer { targets, floor, measuring } =
+            self.plan(payload, mode, receivers, start, observer)?;
+        let balance = mode == Mode::Balance;
+        let config = Config {
+            tid,
+            rto: RtoConfig {
+                first_timeout: self.options.first_timeout,
+                fixed: self.options.fixed_timeout,
+                give_up: self.options.give_up,
+            },
+            failover: balance && self.options.failover,
+            rebalance: balance && self.options.rebalance,
+            floor,
+            deadline: self.deadline(start),
+            progress: self.options.progress,
+            watch_expiry: self.options.trace > Trace::Off,
+        };
+        let mut transfer = Transfer::new(&self.options, payload, targets, receivers.len(), config, start);
+        let outcome = transfer.run(observer);
+        let report = Box::new(transfer.finish(measuring));
+        let unchanged = payload.check_unchanged();
         observer.event(&Event::Finished { report: &report });
         match outcome {
-            Ok(()) => Ok(*report),
-            Err(Failure::Incomplete) => Err(Error::Incomplete(report)),
-            Err(Failure::Deadline(limit)) => Err(Error::Deadline { limit, report }),
             Err(Failure::Payload(error)) => Err(Error::PayloadWhileSending { error, report }),
             Err(Failure::Cancelled) => Err(Error::Cancelled { report: Some(report) }),
+            Ok(Outcome::Incomplete) => Err(Error::Incomplete(report)),
+            Ok(Outcome::Deadline) => {
+                Err(Error::Deadline { limit: self.options.deadline.unwrap_or_default(), report })
+            }
+            Ok(Outcome::Complete) => match unchanged {
+                Ok(()) => Ok(*report),
+                Err(error) => Err(Error::PayloadWhileSending { error, report }),
+            },
         }
     }
 
-    /// Who gets what: in mode 1 by latency, in mode 2 all to one.
-    fn split(
+    /// Shares the payload out: in mode 1 by latency, in mode 2 all to one.
+    fn plan(
         &self,
         payload: &Payload,
         mode: Mode,
         receivers: &[Receiver],
         start: Instant,
         observer: &mut Relay<'_>,
-    ) -> Result<Split, Error> {
+    ) -> Result<PlannedTransfer, Error> {
         let listed = receivers.len();
-        let too_large = |error: plan::PlanError| {
-            Error::Payload(PayloadError {
-                what: payload.name().to_owned(),
-                why: error.to_string(),
-                hint: "send it in parts",
-                source: None,
-            })
-        };
+        let (mut targets, list) = merge(receivers);
         let single = match mode {
             Mode::Balance => None,
             Mode::Single(nth) => {
-                let index = nth.checked_sub(1).filter(|&i| i < listed);
+                let index = nth.checked_sub(1).filter(|&index| index < listed);
                 Some(index.ok_or(Error::ReceiverIndex { given: nth, listed })?)
             }
             Mode::SingleAt(given) => {
-                let index = receivers.iter().position(|r| r.address == given);
+                let index = receivers.iter().position(|receiver| receiver.address == given);
                 Some(index.ok_or(Error::ReceiverAddress { given })?)
             }
         };
-        if let Some(index) = single {
-            let plan = plan::single(payload.len(), listed, index).map_err(too_large)?;
-            return Ok(Split { plan, latencies: None, measuring: Duration::ZERO });
-        }
-        let latencies: Vec<_> = match &self.options.latencies {
-            Some(given) if given.len() != listed => {
-                return Err(Error::LatencyCount { given: given.len(), listed });
-            }
-            Some(given) => given.iter().map(|&rtt| Latency { rtt, source: LatencySource::Given }).collect(),
+        let mut latencies = None;
+        let mut measuring = Duration::ZERO;
+        let plan = match single {
+            Some(index) => plan::single(payload.len(), listed, index),
             None => {
-                let mut addresses = Vec::new();
-                receivers.iter().map(|r| r.address).for_each(|address| {
-                    if !addresses.contains(&address) {
-                        addresses.push(address);
-                    }
-                });
-                let bound = self.options.deadline.and_then(|limit| start.checked_add(limit));
-                let measured = latency::measure(&addresses, self.options.bind, bound, observer);
-                let of = |address| addresses.iter().position(|a| *a == address).and_then(|i| measured.get(i));
-                receivers.iter().filter_map(|r| of(r.address)).copied().collect()
+                let measured = self.latencies(&list, &targets, start, observer)?;
+                measuring = start.elapsed();
+                let by_entry: Vec<_> = Listed::all(receivers).zip(measured.iter().copied()).collect();
+                observer.event(&Event::Latencies { latencies: &by_entry, took: measuring });
+                observer.check()?;
+                let rtts: Vec<_> = measured.iter().map(|latency| latency.rtt).collect();
+                latencies = Some(measured);
+                plan::balanced(payload.len(), &rtts)
             }
         };
-        let measuring = start.elapsed();
-        let listed: Vec<_> = Listed::all(receivers).zip(latencies.iter().copied()).collect();
-        observer.event(&Event::Latencies { latencies: &listed, took: measuring });
-        observer.check()?;
-        let rtts: Vec<_> = latencies.iter().map(|latency| latency.rtt).collect();
-        let plan = plan::balanced(payload.len(), &rtts).map_err(too_large)?;
-        Ok(Split { plan, latencies: Some(latencies), measuring })
+        let plan = plan.map_err(|error| {
+            let (what, why) = (payload.name().to_owned(), error.to_string());
+            Error::Payload(PayloadError { what, why, hint: "send it in parts", source: None })
+        })?;
+        let shares: Vec<_> = Listed::all(receivers)
+            .zip(plan.ranges())
+            .map(|(receiver, &range)| {
+                let latency = latencies.as_ref().and_then(|all| all.get(receiver.index.0)).copied();
+                PlannedShare { receiver, latency, range }
+            })
+            .collect();
+        observer.event(&Event::Planned { mode, shares: &shares, floor: plan.floor() });
+        for (share, &target) in shares.iter().zip(&list) {
+            let target = &mut targets[target];
+            target.latency = target.latency.or(share.latency);
+            target.ranges.push(share.range);
+        }
+        Ok(PlannedTransfer { targets, floor: plan.floor(), measuring })
+    }
+
+    /// The latency of each list entry: as given, or measured once for each address.
+    fn latencies(
+        &self,
+        list: &[usize],
+        targets: &[Target],
+        start: Instant,
+        observer: &mut Relay<'_>,
+    ) -> Result<Vec<Latency>, Error> {
+        if let Some(given) = &self.options.latencies {
+            if given.len() != list.len() {
+                return Err(Error::LatencyCount { given: given.len(), listed: list.len() });
+            }
+            return Ok(given.iter().map(|&rtt| Latency { rtt, source: LatencySource::Given }).collect());
+        }
+        let addresses: Vec<_> = targets.iter().map(|target| target.receiver.address).collect();
+        let latencies = latency::measure(&addresses, self.options.bind, self.deadline(start), observer);
+        Ok(list.iter().map(|&target| latencies[target]).collect())
+    }
+
+    /// The end of the whole transfer. A time that the clock cannot express never comes.
+    fn deadline(&self, start: Instant) -> Option<Instant> {
+        start.checked_add(self.options.deadline?)
     }
 }
 
-/// Who gets what, and why.
-struct Split {
-    plan: Plan,
-    /// In list order; `None` if nobody was pinged.
-    latencies: Option<Vec<Latency>>,
+/// Who gets what.
+struct PlannedTransfer {
+    targets: Vec<Target>,
+    floor: u64,
     measuring: Duration,
+}
+
+/// Each address of the list once, in the order of their first entries; and for each entry, which of them it is.
+fn merge(receivers: &[Receiver]) -> (Vec<Target>, Vec<usize>) {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut list = Vec::with_capacity(receivers.len());
+    for Listed { index, receiver } in Listed::all(receivers) {
+        // A scan and no map: lists are short, at most some thousand entries.
+        let known = targets.iter().position(|target| target.receiver.address == receiver.address);
+        list.push(known.unwrap_or(targets.len()));
+        if known.is_none() {
+            targets.push(Target { index, receiver: receiver.clone(), latency: None, ranges: Vec::new() });
+        }
+    }
+    (targets, list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_listed_twice_is_one_target() {
+        let receivers: Vec<_> = ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
+            .into_iter()
+            .zip(["A", "B", "C"])
+            .map(|(address, name)| Receiver { address: address.parse().unwrap(), name: name.to_owned() })
+            .collect();
+        let (targets, list) = merge(&receivers);
+        let names: Vec<_> = targets.iter().map(|t| (t.index.0, t.receiver.name.as_str())).collect();
+        assert_eq!((names, list), (vec![(0, "A"), (1, "B")], vec![0, 1, 0]));
+    }
 }

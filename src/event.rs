@@ -9,14 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// Why work went to another receiver than the plan's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MoveReason {
-    /// Its receiver was lost.
-    Failover,
-    /// A receiver that had finished takes it over.
-    Rebalance,
-}
+pub use crate::protocol::scheduler::MoveReason;
 
 /// One receiver's progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,6 +150,15 @@ pub enum Event<'a> {
         transmissions: u32,
         /// Since it was last sent.
         waited: Duration,
+        /// Whether it was refused: nothing is listening at the receiver's port.
+        refused: bool,
+    },
+    /// A packet was refused, for the first time in a row: nothing is listening at the receiver's port.
+    Refused {
+        /// By whom.
+        receiver: Listed<'a>,
+        /// The port.
+        port: u16,
     },
     /// A receiver is lost.
     Lost {

@@ -87,7 +87,6 @@ pub mod options;
 pub mod payload;
 pub mod protocol;
 pub mod report;
-mod roster;
 mod sender;
 #[cfg(test)]
 mod testing;

@@ -161,14 +161,14 @@ impl Payload {
     /// # Errors
     ///
     /// The file's length or modification time has changed since it was opened.
-    pub(crate) fn check_unchanged(&self) -> Result<(), PayloadError> {
+    pub fn check_unchanged(&self) -> Result<(), PayloadError> {
         let Source::File { file, stamp } = &self.0.source else { return Ok(()) };
         let now = FileStamp::of(&file.metadata().map_err(|error| io_error(self.name(), "read", error))?);
         if now == *stamp { Ok(()) } else { Err(changed(self.name(), stamp.len, now.len)) }
     }
 
     /// Returns a reader of these bytes, for one thread.
-    pub(crate) fn reader(&self, bytes: Range<u64>) -> BlockReader {
+    pub fn reader(&self, bytes: Range<u64>) -> BlockReader {
         BlockReader { payload: self.clone(), range: bytes, start: 0, block: Vec::new() }
     }
 }
@@ -181,7 +181,7 @@ impl fmt::Debug for Payload {
 
 /// Reads a range of the payload a block at a time, each block at most 16 KiB and none beyond the range. A payload in
 /// memory is not copied.
-pub(crate) struct BlockReader {
+pub struct BlockReader {
     payload: Payload,
     range: Range<u64>,
     /// Where `block` starts in the payload.
@@ -207,6 +207,12 @@ impl BlockReader {
             let why = format!("has no bytes from {} to {} for one packet", bytes.start, bytes.end);
             payload_error(self.payload.name(), why, "this is a bug, please report it")
         })
+    }
+
+    /// Whether the bytes are in the current block, so that [`packet`](Self::packet) cannot block.
+    #[inline]
+    pub fn holds(&self, bytes: &Range<u64>) -> bool {
+        self.held(bytes).is_some()
     }
 
     /// Starts another range, and keeps the block's memory.

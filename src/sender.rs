@@ -6,10 +6,10 @@
 use crate::error::{PayloadError, Plain, is_out_of_descriptors};
 use crate::options::Trace;
 use crate::payload::{BlockReader, Payload};
-use crate::protocol::message::{DataPacket, MAX_ACK_LEN};
-use crate::protocol::stop_and_wait::{LostCause, MAX_REFUSALS, Received, Step, StopAndWait};
-use crate::protocol::{Seq, SeqRange, Tid};
-use crate::report::LossReason;
+use crate::protocol::message::MAX_ACK_LEN;
+use crate::protocol::scheduler::Signal;
+use crate::protocol::stop_and_wait::{ExitReason, Received, Step, StopAndWait};
+use crate::protocol::{LossReason, Seq, SeqRange, WorkerId};
 use crate::udp;
 use crossbeam_channel as channel;
 use std::io::{self, ErrorKind};
@@ -19,180 +19,202 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Above this a single kernel time-out would be late by too much (timers of this length are rounded up by up to an
-/// eighth), so the wait is taken in two slices.
+/// Above this a single kernel timeout would be late by too much (timers of this length are rounded up by up to an eighth),
+/// so the wait is taken in two slices.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 
-/// No wait is right before the read time-out is set.
-const UNARMED: RangeInclusive<Duration> = Duration::MAX..=Duration::ZERO;
+/// No wait is right before the read timeout is set.
+const UNSET: RangeInclusive<Duration> = Duration::MAX..=Duration::ZERO;
 
 /// After an unexpected error of `recv` that may repeat at once: enough not to spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
+/// More datagrams than a socket's buffer holds: all that can have arrived before a timer fires.
+const MAX_PENDING: u32 = 1000;
+
 /// What a sender's thread tells the main thread.
-pub(crate) enum Signal {
-    /// Its range is acknowledged, as far as it was left to it.
-    Completed,
-    /// It has ended; all of its range before `first_unacked` is acknowledged.
-    Ended { first_unacked: Option<Seq>, ending: Ending },
-    /// A packet is sent again. Only if time-outs are traced.
-    TimedOut { seq: Seq, transmissions: u32, waited: Duration },
+pub(crate) enum Message {
+    /// Something that changes the work.
+    Signal(Signal),
+    /// The payload could not be read, and the thread has ended.
+    PayloadFailed(PayloadError),
+    /// The receiver's port is closed: the first refusal in a row.
+    Refused,
+    /// A packet is sent again. Only if timeouts are traced.
+    TimedOut { seq: Seq, transmissions: u32, waited: Duration, refused: bool },
     /// A packet was sent. Only if packets are traced.
     PacketSent { seq: Seq, transmission: u32, payload: Vec<u8> },
     /// A datagram came. Only if packets are traced.
     PacketReceived { datagram: Vec<u8>, acked_after: Option<Duration> },
 }
 
-/// Why a sender's thread has ended before its work was done.
-pub(crate) enum Ending {
-    /// The receiver is lost.
-    Lost(LossReason),
-    /// The transfer's deadline has passed, or the transfer is over otherwise.
-    Stopped,
-    /// The payload could not be read.
-    Payload(PayloadError),
-}
-
 /// What a sender needs to know of its transfer.
 pub(crate) struct Sender {
-    /// The worker's number, which goes with each signal.
-    pub worker: usize,
-    pub tid: Tid,
+    pub worker: WorkerId,
     pub target: SocketAddr,
     pub bind: Option<IpAddr>,
     pub machine: StopAndWait,
     pub payload: Payload,
     pub trace: Trace,
     pub work: channel::Receiver<SeqRange>,
-    pub signals: channel::Sender<(usize, Signal)>,
-    /// Set when the transfer has failed elsewhere.
+    pub messages: channel::Sender<(WorkerId, Message)>,
+    /// Set when the transfer is over.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Sender {
     /// Sends one range after another until there are no more to come, and tells the main thread of each.
     pub fn run(mut self) {
-        let mut obituary = Obituary { worker: self.worker, signals: self.signals.clone(), ending: None };
-        obituary.ending = Some(self.serve().err());
+        let mut guard = ExitGuard { worker: self.worker, messages: self.messages.clone(), last: None };
+        guard.last =
+            Some(local_failure("thread", &io::Error::other("it panicked; this is a bug, please report it")));
+        guard.last = self.run_ranges().err();
     }
 
-    fn serve(&mut self) -> Result<(), Ended> {
-        let socket =
-            udp::connect(self.bind, self.target).map_err(|error| unusable(missing(&error), &error))?;
-        let mut wire = Wire { socket, armed: UNARMED, last_error: None };
-        let mut packet = DataPacket::new(self.tid);
+    fn run_ranges(&mut self) -> Result<(), Message> {
+        let socket = udp::connect(self.bind, self.target);
+        let socket = socket.map_err(|error| local_failure(resource_name(&error), &error))?;
+        let mut socket = AckSocket { socket, timeout_range: UNSET, buffer: [0; MAX_ACK_LEN + 1] };
         let mut reader = self.payload.reader(0..0);
         while let Ok(range) = self.work.recv() {
             reader.reset(range.bytes());
-            self.send_range(&range, &mut wire, &mut packet, &mut reader)?;
-            if self.signals.send((self.worker, Signal::Completed)).is_err() {
-                break;
-            }
+            self.machine.begin(range);
+            self.send_range(&mut socket, &mut reader)?;
+            self.tell(Message::Signal(Signal::Completed));
         }
         Ok(())
     }
 
-    fn send_range(
-        &mut self,
-        range: &SeqRange,
-        wire: &mut Wire,
-        packet: &mut DataPacket,
-        reader: &mut BlockReader,
-    ) -> Result<(), Ended> {
-        let mut buffer = [0; MAX_ACK_LEN + 1];
+    fn send_range(&mut self, socket: &mut AckSocket, reader: &mut BlockReader) -> Result<(), Message> {
         let mut now = Instant::now();
         let mut sent = now;
         loop {
             let wait = match self.machine.poll(now) {
-                Step::Transmit { .. } if self.stop.load(Relaxed) => return Err(self.ended(Ending::Stopped)),
-                Step::Transmit { seq, transmission } => {
-                    let payload =
-                        reader.packet(range.packet_bytes(seq)).map_err(|e| self.ended(Ending::Payload(e)))?;
-                    if self.trace > Trace::Off {
-                        self.trace_transmission(
-                            seq,
-                            transmission,
-                            now.saturating_duration_since(sent),
-                            payload,
-                        );
+                Step::Transmit { seq, transmission, bytes, mut wait } => {
+                    if self.trace > Trace::Off || !reader.holds(&bytes) {
+                        let payload = reader.packet(bytes.clone()).map_err(Message::PayloadFailed)?;
+                        self.trace_transmission(seq, transmission, now - sent, payload);
+                        // Reading and reporting may have taken their time.
+                        now = Instant::now();
+                        wait = match self.machine.postpone(now) {
+                            Step::Transmit { wait, .. } => wait,
+                            _ => return Err(exited(ExitReason::Stopped)),
+                        };
                     }
+                    if self.stop.load(Relaxed) {
+                        return Err(exited(ExitReason::Stopped));
+                    }
+                    let payload = reader.packet(bytes).map_err(Message::PayloadFailed)?;
                     sent = now;
-                    if let Some(datagram) = packet.write(seq, payload) {
-                        wire.send(datagram, &mut self.machine);
+                    if let Err(error) = udp::send(&socket.socket, self.machine.encode(seq, payload)) {
+                        self.on_error(&error);
                     }
-                    self.machine.patience(now)
+                    wait
                 }
-                Step::Wait(until) => until.saturating_duration_since(now),
+                Step::Wait(until) => until - now,
                 Step::Idle => return Ok(()),
-                Step::Lost(cause) => return Err(self.lost(cause, wire)),
-                Step::Expired => return Err(self.ended(Ending::Stopped)),
+                Step::Ended(reason) => return Err(exited(reason)),
             };
-            let received = wire.receive(&mut buffer, wait, &mut self.machine);
-            now = Instant::now();
-            if let Some(datagram) = received.and_then(|len| buffer.get(..len)) {
-                self.take(datagram, packet, now);
+            now = self.receive(socket, now, wait)?;
+        }
+    }
+
+    /// Waits up to `wait` from `began` on for a datagram and handles it; returns the time then. It may return early.
+    fn receive(
+        &mut self,
+        socket: &mut AckSocket,
+        began: Instant,
+        wait: Duration,
+    ) -> Result<Instant, Message> {
+        socket.set_timeout(wait).map_err(|error| local_failure("socket", &error))?;
+        let received = socket.socket.recv(&mut socket.buffer);
+        let now = Instant::now();
+        let acked = self.on_received(received, now, &socket.buffer);
+        if !acked && now.saturating_duration_since(began) >= wait {
+            self.receive_pending(socket, now);
+        }
+        Ok(now)
+    }
+
+    /// Handles all that has arrived by `now`, when a timer is about to fire: it counts only if nothing is waiting.
+    #[cold]
+    fn receive_pending(&mut self, socket: &mut AckSocket, now: Instant) {
+        for _ in 0..MAX_PENDING {
+            let received = udp::receive_pending(&socket.socket, &mut socket.buffer);
+            let nothing = received.as_ref().is_err_and(udp::nothing_came);
+            if nothing || self.on_received(received, now, &socket.buffer) {
+                return;
             }
         }
     }
 
-    fn take(&mut self, datagram: &[u8], packet: &DataPacket, now: Instant) {
-        let received = match packet.is_acked_by(datagram) {
-            true => self.machine.acknowledged(now),
-            false => self.machine.datagram(now, datagram),
-        };
-        if self.trace == Trace::Packets {
-            let acked_after = match received {
-                Received::Acked(after) => Some(after),
-                Received::Ignored => None,
-            };
-            self.signal(Signal::PacketReceived { datagram: datagram.to_vec(), acked_after });
+    /// Handles what `recv` has returned; says whether it was the outstanding packet's ack.
+    #[inline]
+    fn on_received(&mut self, received: io::Result<usize>, now: Instant, buffer: &[u8]) -> bool {
+        match received {
+            Ok(len) => {
+                let datagram = buffer.get(..len).unwrap_or(buffer);
+                let received = self.machine.handle_datagram(now, datagram);
+                if self.trace == Trace::Packets {
+                    self.trace_datagram(datagram, received);
+                }
+                received != Received::Ignored
+            }
+            Err(error) => {
+                self.on_error(&error);
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn on_error(&mut self, error: &io::Error) {
+        if error.kind() == ErrorKind::ConnectionRefused {
+            if self.machine.handle_refusal() {
+                self.tell(Message::Refused);
+            }
+        } else if !udp::nothing_came(error) {
+            self.machine.handle_error(Plain(error).to_string());
+            std::thread::sleep(ERROR_PAUSE);
         }
     }
 
     #[cold]
     fn trace_transmission(&self, seq: Seq, transmission: u32, waited: Duration, payload: &[u8]) {
-        if transmission > 1 {
-            self.signal(Signal::TimedOut { seq, transmissions: transmission - 1, waited });
+        if self.trace >= Trace::Timeouts && transmission > 1 {
+            let refused = self.machine.is_refused();
+            self.tell(Message::TimedOut { seq, transmissions: transmission - 1, waited, refused });
         }
         if self.trace == Trace::Packets {
-            self.signal(Signal::PacketSent { seq, transmission, payload: payload.to_vec() });
+            self.tell(Message::PacketSent { seq, transmission, payload: payload.to_vec() });
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        // Nobody listens any more only when the transfer is over; the thread then ends at its next wait.
-        let _ = self.signals.send((self.worker, signal));
+    #[cold]
+    fn trace_datagram(&self, datagram: &[u8], received: Received) {
+        let acked_after = match received {
+            Received::Acked(after) => Some(after),
+            Received::Ignored => None,
+        };
+        self.tell(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });
     }
 
-    fn ended(&self, ending: Ending) -> Ended {
-        Ended { first_unacked: self.machine.outstanding(), ending }
-    }
-
-    fn lost(&self, cause: LostCause, wire: &mut Wire) -> Ended {
-        let seq = self.machine.outstanding().unwrap_or(Seq(0));
-        self.ended(Ending::Lost(match cause {
-            LostCause::Silent { waited, transmissions } => {
-                let last_error = wire.last_error.take().map(|error| Plain(&error).to_string());
-                LossReason::Silent { seq, waited, transmissions, last_error }
-            }
-            LostCause::Refused => LossReason::Refused { seq, times: MAX_REFUSALS },
-        }))
+    fn tell(&self, message: Message) {
+        // No one listens any more only when the transfer is over; the thread then ends at its next wait.
+        let _ = self.messages.send((self.worker, message));
     }
 }
 
-/// How a thread ended.
-struct Ended {
-    first_unacked: Option<Seq>,
-    ending: Ending,
+fn exited(reason: ExitReason) -> Message {
+    Message::Signal(Signal::Exited(reason))
 }
 
-fn unusable(what: &'static str, error: &io::Error) -> Ended {
-    let error = Plain(error).to_string();
-    Ended { first_unacked: None, ending: Ending::Lost(LossReason::LocalFailure { what, error }) }
+fn local_failure(what: &'static str, error: &io::Error) -> Message {
+    exited(ExitReason::Lost(LossReason::LocalFailure { what, error: Plain(error).to_string() }))
 }
 
 /// What is missing where there is no connected socket: what to do about it differs.
-fn missing(error: &io::Error) -> &'static str {
+fn resource_name(error: &io::Error) -> &'static str {
     match error.kind() {
         _ if is_out_of_descriptors(error) => "file descriptor",
         ErrorKind::NetworkUnreachable
@@ -204,71 +226,44 @@ fn missing(error: &io::Error) -> &'static str {
     }
 }
 
-/// Tells the main thread that this thread has ended, however it did: a thread that could end in silence could make the
-/// main thread wait for ever.
-struct Obituary {
-    worker: usize,
-    signals: channel::Sender<(usize, Signal)>,
-    /// `None` until the thread has ended by itself, that is, after a panic.
-    ending: Option<Option<Ended>>,
+/// Tells the main thread that this thread has ended, however it did, also by a panic: a thread that could end in silence
+/// could make the main thread wait for ever.
+struct ExitGuard {
+    worker: WorkerId,
+    messages: channel::Sender<(WorkerId, Message)>,
+    /// What is left to say; nothing if all work is done.
+    last: Option<Message>,
 }
 
-impl Drop for Obituary {
+impl Drop for ExitGuard {
     fn drop(&mut self) {
-        let panicked = || Some(unusable("thread", &io::Error::other("it panicked, which is a bug")));
-        if let Some(Ended { first_unacked, ending }) = self.ending.take().unwrap_or_else(panicked) {
-            let _ = self.signals.send((self.worker, Signal::Ended { first_unacked, ending }));
+        if let Some(message) = self.last.take() {
+            let _ = self.messages.send((self.worker, message));
         }
     }
 }
 
-/// The connected socket, with its read time-out set only when it must change noticeably.
-struct Wire {
+/// The connected socket, with its read timeout set only when it must change noticeably.
+struct AckSocket {
     socket: UdpSocket,
-    /// The waits for which the read time-out is right as it is set.
-    armed: RangeInclusive<Duration>,
-    /// The last error that is no refusal: why a receiver may be silent.
-    last_error: Option<io::Error>,
+    /// The waits for which the read timeout is right as it is set.
+    timeout_range: RangeInclusive<Duration>,
+    /// Room for the longest ack and one byte more, so that a longer datagram shows as longer.
+    buffer: [u8; MAX_ACK_LEN + 1],
 }
 
-impl Wire {
-    /// Sends a datagram. An error counts as a loss: the machine's timer mends it.
-    fn send(&mut self, datagram: &[u8], machine: &mut StopAndWait) {
-        match udp::send(&self.socket, datagram) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => machine.refused(),
-            Err(error) => self.last_error = Some(error),
-            Ok(_) => {}
-        }
-    }
-
-    /// Waits up to `wait` for a datagram; returns its length. It may return early with `None`.
-    fn receive(&mut self, buffer: &mut [u8], wait: Duration, machine: &mut StopAndWait) -> Option<usize> {
-        self.arm(wait);
-        let error = match udp::receive(&self.socket, buffer) {
-            Ok(len) => return Some(len),
-            Err(error) => error,
-        };
-        if error.kind() == ErrorKind::ConnectionRefused {
-            machine.refused();
-        } else if !udp::nothing_came(&error) {
-            self.last_error = Some(error);
-            std::thread::sleep(ERROR_PAUSE.min(wait));
-        }
-        None
-    }
-
-    /// Sets the socket's read time-out for a wait, unless it is right to a sixteenth already.
+impl AckSocket {
+    /// Sets the read timeout for a wait, unless it is right to a sixteenth already.
     #[inline]
-    fn arm(&mut self, wait: Duration) {
-        if !self.armed.contains(&wait) {
-            self.set_timeout(wait);
-        }
+    fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        if self.timeout_range.contains(&wait) { Ok(()) } else { self.change_timeout(wait) }
     }
 
     #[cold]
-    fn set_timeout(&mut self, wait: Duration) {
+    fn change_timeout(&mut self, wait: Duration) -> io::Result<()> {
         let slice = if wait > LONG_WAIT { wait / 8 * 7 } else { wait }.max(Duration::from_micros(1));
-        let armed = self.socket.set_read_timeout(Some(slice)).is_ok();
-        self.armed = if armed { wait - wait / 16..=wait + wait / 16 } else { UNARMED };
+        self.socket.set_read_timeout(Some(slice))?;
+        self.timeout_range = wait - wait / 16..=wait + wait / 16;
+        Ok(())
     }
 }

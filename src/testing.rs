@@ -20,6 +20,11 @@ pub fn skipped(why: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
 
+/// The datagram that acknowledges a packet.
+pub fn ack(tid: u64, seq: u32) -> Vec<u8> {
+    format!("Type:3;TID:{tid};SEQ:{seq};").into_bytes()
+}
+
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): one seed makes one sequence, on
 /// every machine.
 pub struct Rng(u64);

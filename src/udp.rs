@@ -19,23 +19,26 @@ pub(crate) fn connect(local: Option<IpAddr>, peer: SocketAddr) -> io::Result<Udp
     Ok(socket)
 }
 
-/// Waits for a datagram, no longer than the socket's read time-out. A process that was stopped (Ctrl-Z) and continues
-/// finds its wait interrupted, perhaps long after its end: what came meanwhile is taken before a timer counts.
+/// Waits for a datagram, no longer than the socket's read timeout.
 ///
 /// # Errors
 ///
-/// What the system says.
-#[inline]
+/// What the system says; [`nothing_came`] if there was none at the end either.
 pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
     match socket.recv(buffer) {
-        Err(error) if error.kind() == ErrorKind::Interrupted => receive_waiting(socket, buffer),
+        Err(error) if nothing_came(&error) => receive_pending(socket, buffer),
         received => received,
     }
 }
 
-/// Takes a datagram that is there already.
+/// Receives a datagram that has arrived already, without waiting for one. Where a read timeout has ended, this is what
+/// decides that nothing came: the process may have been stopped, or starved of CPU, since.
+///
+/// # Errors
+///
+/// What the system says; [`nothing_came`] if there is none.
 #[cold]
-fn receive_waiting(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn receive_pending(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
     socket.set_nonblocking(true)?;
     let received = socket.recv(buffer);
     socket.set_nonblocking(false)?;
@@ -43,7 +46,7 @@ fn receive_waiting(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Sends a datagram. A pending ICMP error swallows the send that reports it (Linux), so after a refusal the datagram goes
-/// out once more, at once, as after a signal that interrupted it.
+/// out once more, immediately, as after a signal that interrupted it.
 ///
 /// # Errors
 ///
@@ -57,7 +60,7 @@ pub(crate) fn send(socket: &UdpSocket, datagram: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Whether a `recv` with a time-out ended without news: nothing came in time, or a signal did.
+/// Whether a receive ended without news: nothing came in time, or a signal did.
 pub(crate) fn nothing_came(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

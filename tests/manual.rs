@@ -1,10 +1,10 @@
 //! The manual, `--help`, the parser, the exit statuses, the README and the change log say the same.
 
-use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
+use crate::loopback::{Receiver, Script, Servers, Verdict, ms, wire};
 use crate::support::{self, Scratch, agree, has_tool, payload};
 use mdalp::cli::{self, Command, HELP};
-use mdalp::protocol::message::{Ack, Data, DataPacket, INTENT};
-use mdalp::protocol::{Assignment, MAX_PACKET_PAYLOAD, QUEUE_SLOT, Seq, TRANSACTION_LIFETIME, plan};
+use mdalp::protocol::message::{Ack, DataPacket, INTENT};
+use mdalp::protocol::{Assignment, MAX_PACKET_PAYLOAD, QUEUE_SLOT, Seq, TRANSACTION_LIFETIME, Tid, plan};
 use mdalp::{ExitStatus, Options};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -255,10 +255,13 @@ fn the_messages_of_the_protocol_page_are_those_of_the_codec() {
             b'0' => assert_eq!(datagram, INTENT),
             b'1' => assert!(Assignment::parse(datagram).is_ok(), "{line}"),
             b'2' => {
-                let data = Data::parse(datagram).expect(line);
-                assert_eq!(DataPacket::new(data.tid).write(data.seq, data.payload), Some(datagram));
+                let data = wire::parse_data(datagram).expect(line);
+                assert_eq!(DataPacket::new(Tid(data.tid)).encode(Seq(data.seq), data.payload), datagram);
             }
-            _ => assert_eq!(Ack::parse(datagram).expect(line).encode(), datagram),
+            _ => {
+                let ack = Ack::parse(datagram).expect(line);
+                assert_eq!(wire::ack(ack.tid.0, ack.seq.0), datagram);
+            }
         }
     }
     assert_eq!(kinds, BTreeSet::from(*b"0123"));

@@ -130,7 +130,7 @@ fn all(event: &Event<'_>, console: &mut Console) {
                 None => log(format_args!("from {address}: {shown}, ignored")),
             }
         }
-        Event::TimedOut { receiver, seq, transmissions, waited } => {
+        Event::TimedOut { receiver, seq, transmissions, waited, .. } => {
             let (address, waited) = (receiver.address(), Seconds(*waited, 3));
             let next = transmissions.saturating_add(1);
             log(format_args!("{address}: no ack of SEQ {seq} in {waited} s; transmission {next}"));

@@ -20,6 +20,10 @@ impl fmt::Display for ListIndex {
     }
 }
 
+/// A receiver at work in a transfer: its place among the distinct addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub usize);
+
 impl fmt::Display for Tid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

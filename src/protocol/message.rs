@@ -1,5 +1,6 @@
-//! The wire codec of the data path: intent, data packets and acks, in plain byte code, strict in what it takes
-//! (PROTOCOL.md, "Messages"). The list in an assignment is [`assignment`](super::assignment)'s.
+//! The wire codec of the data path: intent, data packets and acks, in plain byte code, strict in what it accepts (mdalp(7),
+//! "MESSAGES"). The list in an assignment is [`assignment`](super::assignment)'s.
+#![expect(clippy::indexing_slicing, reason = "offsets in a buffer of this file's own layout")]
 
 use super::{MAX_PACKET_PAYLOAD, Seq, Tid};
 
@@ -13,8 +14,6 @@ pub const MAX_ACK_LEN: usize = ACK_START.len() + TID_DIGITS + SEQ_FIELD.len() + 
 pub const MAX_DATA_LEN: usize = PAYLOAD_AT + MAX_PACKET_PAYLOAD;
 
 const DATA_START: &[u8] = b"Type:2;TID:";
-/// An ack begins with this, and goes on like the header of the packet that it acknowledges does after as many bytes.
-const ACK_TYPE: &[u8] = b"Type:3";
 const ACK_START: &[u8] = b"Type:3;TID:";
 const SEQ_FIELD: &[u8] = b";SEQ:";
 const DATA_FIELD: &[u8] = b";DATA:";
@@ -48,37 +47,25 @@ pub struct DataPacket {
 impl DataPacket {
     /// A buffer for packets of transaction `tid`. It holds no packet yet.
     pub fn new(tid: Tid) -> Self {
-        let mut prefix = [0; PREFIX_LEN];
         let text = [DATA_START, tid.to_string().as_bytes(), SEQ_FIELD].concat();
-        for (to, from) in prefix.iter_mut().zip(&text) {
-            *to = *from;
-        }
+        let mut prefix = [0; PREFIX_LEN];
+        prefix[..text.len()].copy_from_slice(&text);
         let mut buffer = [0; MAX_DATA_LEN];
-        copy_to(&mut buffer, SEQ_END, DATA_FIELD);
+        buffer[SEQ_END..PAYLOAD_AT].copy_from_slice(DATA_FIELD);
         Self { buffer, prefix, prefix_len: text.len(), digits: 0, next: 0 }
     }
 
-    /// The datagram that carries `payload` as packet `seq`; `None` if a packet cannot carry so much, or it is
-    /// empty.
-    pub fn write(&mut self, seq: Seq, payload: &[u8]) -> Option<&[u8]> {
-        let slot =
-            self.buffer.get_mut(PAYLOAD_AT..)?.get_mut(..payload.len()).filter(|slot| !slot.is_empty())?;
-        slot.copy_from_slice(payload);
+    /// Returns the datagram that carries `payload`, 1 to [`MAX_PACKET_PAYLOAD`] bytes, as packet `seq`.
+    pub fn encode(&mut self, seq: Seq, payload: &[u8]) -> &[u8] {
+        assert!((1..=MAX_PACKET_PAYLOAD).contains(&payload.len()), "SEQ {seq} with {} bytes", payload.len());
+        self.buffer[PAYLOAD_AT..][..payload.len()].copy_from_slice(payload);
         let digits = self.write_digits(seq);
+        let start = SEQ_END - digits - self.prefix_len;
         if digits != self.digits {
             self.digits = digits;
-            let prefix = self.prefix.get(..self.prefix_len).unwrap_or_default();
-            copy_to(&mut self.buffer, SEQ_END - digits - prefix.len(), prefix);
+            self.buffer[start..][..self.prefix_len].copy_from_slice(&self.prefix[..self.prefix_len]);
         }
-        self.buffer.get(SEQ_END - digits - self.prefix_len..PAYLOAD_AT + payload.len())
-    }
-
-    /// Whether `datagram` is the ack of the current packet: its own header up to the SEQ, with another type. What this
-    /// takes and what [`Ack::parse`] reads as that ack is the same, and this is quicker.
-    pub fn is_acked_by(&self, datagram: &[u8]) -> bool {
-        let start = SEQ_END - self.digits - self.prefix_len + ACK_TYPE.len();
-        let ids = self.buffer.get(start..=SEQ_END).unwrap_or_default();
-        self.digits > 0 && datagram.strip_prefix(ACK_TYPE).is_some_and(|rest| rest == ids)
+        &self.buffer[start..PAYLOAD_AT + payload.len()]
     }
 
     /// Writes the SEQ so that it ends at `SEQ_END`, and returns how many digits it has.
@@ -106,33 +93,6 @@ impl DataPacket {
     }
 }
 
-/// Copies `bytes` to `buffer` from `at` on, if they fit.
-fn copy_to(buffer: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(slot) = buffer.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
-        slot.copy_from_slice(bytes);
-    }
-}
-
-/// A data packet as a receiver reads it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Data<'a> {
-    /// Which transaction.
-    pub tid: Tid,
-    /// Which packet.
-    pub seq: Seq,
-    /// 1 to [`MAX_PACKET_PAYLOAD`] bytes.
-    pub payload: &'a [u8],
-}
-
-impl<'a> Data<'a> {
-    /// Reads exactly `Type:2;TID:<u64>;SEQ:<u32>;DATA:` and a payload of 1 to [`MAX_PACKET_PAYLOAD`] bytes.
-    pub fn parse(datagram: &'a [u8]) -> Option<Self> {
-        let (tid, seq, rest) = ids(datagram.strip_prefix(DATA_START)?)?;
-        let payload = rest.strip_prefix(DATA_FIELD)?;
-        (1..=MAX_PACKET_PAYLOAD).contains(&payload.len()).then_some(Self { tid, seq, payload })
-    }
-}
-
 /// An acknowledgement (Type 3): the receiver has this packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ack {
@@ -148,11 +108,6 @@ impl Ack {
     pub fn parse(datagram: &[u8]) -> Option<Self> {
         let (tid, seq, rest) = ids(datagram.strip_prefix(ACK_START)?)?;
         (rest == b";").then_some(Self { tid, seq })
-    }
-
-    /// The datagram.
-    pub fn encode(self) -> Vec<u8> {
-        format!("Type:3;TID:{};SEQ:{};", self.tid, self.seq).into_bytes()
     }
 }
 
@@ -182,11 +137,11 @@ pub(super) fn decimal(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Rng;
+    use crate::testing::{Rng, ack};
 
     /// Packet `seq` with `payload`, as bytes.
     fn written(packet: &mut DataPacket, seq: u32, payload: &[u8]) -> Vec<u8> {
-        packet.write(Seq(seq), payload).unwrap().to_vec()
+        packet.encode(Seq(seq), payload).to_vec()
     }
 
     #[test]
@@ -202,26 +157,6 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_acked_by_exactly_the_datagrams_that_parse_as_its_ack() {
-        let mut packet = DataPacket::new(Tid(3740));
-        assert!(!packet.is_acked_by(b"Type:3;TID:3740;SEQ:;"), "nothing is written yet");
-        for seq in [9, 10, 11, 4_294_967_295, 0] {
-            written(&mut packet, seq, b"payload");
-            let ack = Ack { tid: Tid(3740), seq: Seq(seq) }.encode();
-            assert!(packet.is_acked_by(&ack), "{seq}");
-            for cut in 0..ack.len() {
-                assert!(!packet.is_acked_by(&ack[..cut]));
-                for value in 0..=255 {
-                    let mut changed = ack.clone();
-                    changed[cut] = value;
-                    assert_eq!(packet.is_acked_by(&changed), changed == ack);
-                }
-            }
-            assert!(!packet.is_acked_by(&[&ack, &b";"[..]].concat()));
-        }
-    }
-
-    #[test]
     fn a_reused_packet_is_right_whenever_the_number_of_digits_changes() {
         let mut packet = DataPacket::new(Tid(42));
         for seq in
@@ -233,43 +168,39 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_of_no_bytes_or_over_100_is_refused_and_leaves_the_packet_as_it_was() {
-        let mut packet = DataPacket::new(Tid(1));
-        written(&mut packet, 5, b"kept");
-        assert_eq!(packet.write(Seq(6), &[0; 101]), None);
-        assert_eq!(packet.write(Seq(6), &[0; 70_000]), None);
-        assert_eq!(packet.write(Seq(6), b""), None);
-        assert!(packet.is_acked_by(b"Type:3;TID:1;SEQ:5;"));
-        assert_eq!(written(&mut packet, 6, b"next"), b"Type:2;TID:1;SEQ:6;DATA:next");
-    }
-
-    #[test]
-    fn what_is_written_is_what_a_receiver_reads() {
+    fn any_packet_is_its_header_and_its_payload() {
         let mut rng = Rng::new(1);
         for _ in 0..20_000 {
-            let (tid, seq) = (Tid(rng.magnitude(64)), Seq(rng.magnitude(32) as u32));
-            let payload: Vec<u8> = (0..=rng.below(100)).map(|_| rng.bits() as u8).collect();
-            let mut packet = DataPacket::new(tid);
-            packet.write(Seq(rng.magnitude(32) as u32), b"before");
-            let datagram = packet.write(seq, &payload).unwrap();
-            assert_eq!(Data::parse(datagram), Some(Data { tid, seq, payload: &payload }));
-            let ack = Ack { tid, seq };
-            assert_eq!(Ack::parse(&ack.encode()), Some(ack));
-            assert!(ack.encode().len() <= MAX_ACK_LEN);
+            let (tid, seq) = (rng.magnitude(64), rng.magnitude(32) as u32);
+            let payload: Vec<u8> = (0..=rng.below(99)).map(|_| rng.bits() as u8).collect();
+            let mut packet = DataPacket::new(Tid(tid));
+            packet.encode(Seq(rng.magnitude(32) as u32), b"before");
+            let header = format!("Type:2;TID:{tid};SEQ:{seq};DATA:").into_bytes();
+            assert_eq!(packet.encode(Seq(seq), &payload), [header, payload].concat());
+            assert_eq!(Ack::parse(&ack(tid, seq)), Some(Ack { tid: Tid(tid), seq: Seq(seq) }));
         }
     }
 
     #[test]
-    fn an_ack_has_the_bytes_of_the_protocol_both_ways() {
-        let ack = Ack { tid: Tid(3740), seq: Seq(30) };
-        assert_eq!(ack.encode(), b"Type:3;TID:3740;SEQ:30;");
-        assert_eq!(Ack::parse(b"Type:3;TID:3740;SEQ:30;"), Some(ack));
-        let longest = Ack { tid: Tid(u64::MAX), seq: Seq(u32::MAX) };
-        assert_eq!(longest.encode(), b"Type:3;TID:18446744073709551615;SEQ:4294967295;");
-        assert_eq!(longest.encode().len(), MAX_ACK_LEN);
-        assert_eq!(Ack::parse(&longest.encode()), Some(longest));
-        let zero = Ack { tid: Tid(0), seq: Seq(0) };
-        assert_eq!(Ack::parse(b"Type:3;TID:0;SEQ:0;"), Some(zero));
+    #[should_panic(expected = "SEQ 5 with 101 bytes")]
+    fn a_payload_over_100_bytes_is_a_bug() {
+        DataPacket::new(Tid(1)).encode(Seq(5), &[0; 101]);
+    }
+
+    #[test]
+    #[should_panic(expected = "SEQ 5 with 0 bytes")]
+    fn an_empty_payload_is_a_bug() {
+        DataPacket::new(Tid(1)).encode(Seq(5), b"");
+    }
+
+    #[test]
+    fn an_ack_has_the_bytes_of_the_protocol() {
+        let parsed = |tid, seq| Some(Ack { tid: Tid(tid), seq: Seq(seq) });
+        assert_eq!(Ack::parse(b"Type:3;TID:3740;SEQ:30;"), parsed(3740, 30));
+        assert_eq!(Ack::parse(b"Type:3;TID:0;SEQ:0;"), parsed(0, 0));
+        let longest = b"Type:3;TID:18446744073709551615;SEQ:4294967295;";
+        assert_eq!(Ack::parse(longest), parsed(u64::MAX, u32::MAX));
+        assert_eq!(longest.len(), MAX_ACK_LEN);
     }
 
     #[test]
@@ -312,29 +243,17 @@ mod tests {
 
     #[test]
     fn an_ack_cut_short_or_with_one_byte_changed_is_never_the_same_ack() {
-        let ack = Ack { tid: Tid(3740), seq: Seq(30) };
-        let whole = ack.encode();
+        let whole = ack(3740, 30);
+        let parsed = Ack::parse(&whole);
         for cut in 0..whole.len() {
             assert_eq!(Ack::parse(&whole[..cut]), None);
             for value in 0..=255 {
                 let mut changed = whole.clone();
                 changed[cut] = value;
-                assert_eq!(Ack::parse(&changed) == Some(ack), changed == whole);
+                assert_eq!(Ack::parse(&changed) == parsed, changed == whole);
             }
         }
         assert_eq!(Ack::parse(&[b'0'; 65_535]), None);
         assert_eq!(Ack::parse(&[ACK_START, &[b'1'; 65_000]].concat()), None);
-    }
-
-    #[test]
-    fn a_data_packet_without_payload_or_with_too_much_is_none() {
-        let start = b"Type:2;TID:1;SEQ:2;DATA:".as_slice();
-        assert_eq!(Data::parse(start), None);
-        assert!(Data::parse(&[start, &[0; 100]].concat()).is_some());
-        assert_eq!(Data::parse(&[start, &[0; 101]].concat()), None);
-        assert_eq!(Data::parse(b"Type:2;TID:1;SEQ:2;"), None);
-        assert_eq!(Data::parse(b"Type:2;TID:1;SEQ:02;DATA:x"), None);
-        let semicolon = Data::parse(b"Type:2;TID:1;SEQ:2;DATA:;").unwrap();
-        assert_eq!((semicolon.tid, semicolon.seq, semicolon.payload), (Tid(1), Seq(2), b";".as_slice()));
     }
 }

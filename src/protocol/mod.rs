@@ -9,40 +9,32 @@ pub mod assignment;
 pub mod ids;
 pub mod lane;
 pub mod message;
-mod order;
 pub mod plan;
 pub mod range;
+pub mod receiver;
 pub mod rto;
+pub mod scheduler;
 pub mod stop_and_wait;
-pub mod workload;
+pub mod worker;
 
 pub use assignment::{Assignment, AssignmentError};
-pub use ids::{ListIndex, Seq, Tid};
+pub use ids::{ListIndex, Seq, Tid, WorkerId};
 pub use message::{Ack, DataPacket};
 pub use plan::{Plan, PlanError};
 pub use range::SeqRange;
+pub use receiver::{Latency, LatencySource, LossReason, Receiver};
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-/// Most payload bytes that one data packet carries (PROTOCOL.md, "Rules").
+/// Most payload bytes that one data packet carries (mdalp(7)).
 pub const MAX_PACKET_PAYLOAD: usize = 100;
 
-/// How long receivers acknowledge after the assignment: inferred from two captures (PROTOCOL.md, "Rules").
+/// How long receivers acknowledge after the assignment: inferred from two captures (mdalp(7)).
 pub const TRANSACTION_LIFETIME: Duration = Duration::from_secs(90);
 
-/// One slot of the orchestrator's queue (PROTOCOL.md, "What the captures show"): who waits longer for an assignment than
+/// One slot of the orchestrator's queue (mdalp(7)): who waits longer for an assignment than
 /// this is told what may be wrong.
 pub const QUEUE_SLOT: Duration = Duration::from_secs(180);
-
-/// One entry of the list that the orchestrator assigns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receiver {
-    /// Where the data goes: an IP literal in the message.
-    pub address: IpAddr,
-    /// What the orchestrator calls it. Any text: escape it before it reaches a terminal.
-    pub name: String,
-}
 
 /// In 64 bits: 584 years, and what is longer counts as that.
 pub(crate) fn nanos(time: Duration) -> u64 {

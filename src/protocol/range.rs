@@ -13,7 +13,15 @@ pub struct SeqRange {
     end_byte: u64,
 }
 
+/// Returns the number of packets in all of `ranges`, which together are part of one SEQ space.
+pub(super) fn packets_in<'a>(ranges: impl IntoIterator<Item = &'a SeqRange>) -> u32 {
+    ranges.into_iter().map(SeqRange::packets).sum()
+}
+
 impl SeqRange {
+    /// Nothing.
+    pub const EMPTY: Self = Self { first: 0, end: 0, first_byte: 0, end_byte: 0 };
+
     /// The packets for `bytes`, the first of them numbered `first`; `None` if the SEQs do not fit 32 bits or
     /// `bytes` ends before it begins.
     pub fn over_bytes(first: Seq, bytes: Range<u64>) -> Option<Self> {

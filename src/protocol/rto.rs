@@ -60,6 +60,8 @@ impl RtoConfig {
 #[derive(Clone, Debug)]
 pub struct Rto {
     config: RtoConfig,
+    /// In nanoseconds.
+    half_give_up: u64,
     /// The timeout before the first sample; with a fixed timeout the only one.
     initial: Duration,
     estimate: Option<Estimate>,
@@ -77,7 +79,8 @@ struct Estimate {
 impl Rto {
     /// Nothing is known yet but the ping, if that was measured or given.
     pub fn new(config: RtoConfig, ping: Option<Duration>) -> Self {
-        Self { config, initial: config.initial_rto(ping), estimate: None, kept_backoff: Duration::ZERO }
+        let (half_give_up, initial) = (nanos(config.give_up) / 2, config.initial_rto(ping));
+        Self { config, half_give_up, initial, estimate: None, kept_backoff: Duration::ZERO }
     }
 
     /// The smoothed round trip (SRTT); `None` before the first sample.
@@ -86,12 +89,14 @@ impl Rto {
     }
 
     /// The timeout for the first transmission of a SEQ: RTO = SRTT + max(4·RTTVAR, SRTT/4), between 10 ms and the give-up
-    /// time.
+    /// time. RTTVAR alone does not lift it above half of that, so that a SEQ is sent again before its receiver is lost.
     pub fn timeout(&self) -> Duration {
         match self.estimate {
             Some(Estimate { srtt, rttvar }) if !self.config.fixed => {
-                let rto = srtt.saturating_add(rttvar.saturating_mul(4).max(srtt / 4));
-                Duration::from_nanos(rto).max(MIN_RTO).min(self.config.give_up)
+                let minimum = srtt + srtt / 4;
+                let limit = self.half_give_up.max(minimum);
+                let rto = Duration::from_nanos((srtt + 4 * rttvar).max(minimum).min(limit));
+                rto.max(MIN_RTO).min(self.config.give_up)
             }
             _ => self.initial.max(self.kept_backoff),
         }
@@ -215,6 +220,12 @@ mod tests {
         assert_eq!(after_samples(&[800; 60]).timeout(), ms(1000));
         assert_eq!(after_samples(&[0; 3]).timeout(), MIN_RTO);
         assert_eq!(after_samples(&[29_000; 3]).timeout(), CONFIG.give_up);
+        assert_eq!(after_samples(&[8000]).timeout(), ms(15_000), "half of the give-up time");
+        assert_eq!(
+            after_samples(&[14_000]).timeout(),
+            ms(17_500),
+            "but not less than the round trip and a quarter"
+        );
         assert_eq!(after_samples(&[u64::MAX; 3]).timeout(), CONFIG.give_up);
     }
 

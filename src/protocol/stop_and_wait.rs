@@ -1,51 +1,50 @@
 //! Stop-and-wait with one receiver: at most one SEQ is outstanding; a retransmission is only ever of that SEQ, and only
 //! ever when its timer fires (RFC 1123, 4.2.3.1: a stale ack must not resend).
 //!
-//! No I/O. The caller asks [`StopAndWait::poll`] what to do, tells of each datagram, and polls again by the deadline it was
-//! given. Polling early is harmless.
+//! No I/O. The caller asks [`StopAndWait::poll`] what to do, hands over each datagram and each refusal, and polls again by
+//! the time it was given. Polling early is harmless. Whatever has arrived is to be handed over before a poll at which a
+//! timer may fire.
 
 use super::lane::Lane;
-use super::message::Ack;
+use super::message::{Ack, DataPacket};
 use super::rto::{Rto, RtoConfig};
-use super::{Seq, Tid};
+use super::{LossReason, Seq, SeqRange, Tid};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So many transmissions refused in a row, each on its own timer, and the receiver is lost.
+/// This many transmissions refused in a row, each on its own timer, and the receiver is lost.
 pub const MAX_REFUSALS: u32 = 5;
 
 /// What the caller is to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this packet, then poll again.
+    /// Send this packet, wait for a datagram, then poll again.
     Transmit {
         /// Which packet.
         seq: Seq,
         /// 1 the first time.
         transmission: u32,
+        /// Its bytes of the payload.
+        bytes: Range<u64>,
+        /// How long to wait at most.
+        wait: Duration,
     },
     /// Wait for a datagram until this instant, then poll again.
     Wait(Instant),
     /// The range is acknowledged to its end: get more work.
     Idle,
-    /// The receiver is lost.
-    Lost(LostCause),
-    /// The transfer's deadline has passed.
-    Expired,
+    /// Nothing more is to be sent.
+    Ended(ExitReason),
 }
 
-/// Why a receiver is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LostCause {
-    /// No ack of a SEQ in the give-up time.
-    Silent {
-        /// Since it was first sent.
-        waited: Duration,
-        /// How often it was sent.
-        transmissions: u32,
-    },
-    /// [`MAX_REFUSALS`] in a row.
-    Refused,
+/// Why a receiver's thread ends before its work is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The receiver is lost.
+    Lost(LossReason),
+    /// The transfer is over: its deadline has passed, or it has failed elsewhere.
+    Stopped,
 }
 
 /// What a datagram was.
@@ -53,7 +52,7 @@ pub enum LostCause {
 pub enum Received {
     /// The outstanding packet's ack, this long after its last transmission.
     Acked(Duration),
-    /// Anything else. Counted; it changes nothing.
+    /// Anything else. Counted; the outstanding packet stays outstanding.
     Ignored,
 }
 
@@ -64,24 +63,31 @@ pub struct StopAndWait {
     give_up: Duration,
     rto: Rto,
     lane: Arc<Lane>,
+    packet: DataPacket,
+    range: SeqRange,
     /// The end of the whole transfer.
     deadline: Option<Instant>,
     outstanding: Option<Outstanding>,
     /// The last SEQ that was acknowledged after a retransmission.
     retransmitted: Option<Retransmitted>,
+    /// Transmissions refused in a row.
     refusals: u32,
+    /// Why the outstanding packet may not have arrived.
+    last_error: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Outstanding {
     seq: Seq,
     first_sent: Instant,
-    /// The first retransmission; `first_sent` before it.
+    /// The first retransmission, once there is one.
     second_sent: Instant,
     last_sent: Instant,
     transmissions: u32,
     rto: Duration,
     refused: bool,
+    /// How long its retransmissions were held up here, which does not count for giving up.
+    held_up: Duration,
 }
 
 /// What a second ack of a SEQ makes a sample of.
@@ -94,7 +100,7 @@ struct Retransmitted {
 }
 
 impl StopAndWait {
-    /// A machine with nothing outstanding. A `ping` that was measured or given makes the first timeout. After `deadline` it
+    /// A machine with nothing to do. A `ping` that was measured or given makes the first timeout. After `deadline` it
     /// sends nothing more.
     pub fn new(
         tid: Tid,
@@ -103,23 +109,41 @@ impl StopAndWait {
         ping: Option<Duration>,
         deadline: Option<Instant>,
     ) -> Self {
-        let (give_up, rto) = (config.give_up, Rto::new(config, ping));
-        Self { tid, give_up, rto, lane, deadline, outstanding: None, retransmitted: None, refusals: 0 }
+        Self {
+            tid,
+            give_up: config.give_up,
+            rto: Rto::new(config, ping),
+            lane,
+            packet: DataPacket::new(tid),
+            range: SeqRange::EMPTY,
+            deadline,
+            outstanding: None,
+            retransmitted: None,
+            refusals: 0,
+            last_error: None,
+        }
     }
 
-    /// What to do at `now`.
+    /// Begins another range, for which the lane has been set. The range before must be done.
+    pub fn begin(&mut self, range: SeqRange) {
+        assert!(self.outstanding.is_none(), "a packet is outstanding");
+        self.range = range;
+    }
+
+    /// Returns what to do at `now`.
     pub fn poll(&mut self, now: Instant) -> Step {
         if self.deadline.is_some_and(|deadline| now >= deadline) {
-            return Step::Expired;
+            return Step::Ended(ExitReason::Stopped);
         }
         let Some(out) = self.outstanding else { return self.transmit_next(now) };
         if self.refusals >= MAX_REFUSALS {
-            return Step::Lost(LostCause::Refused);
+            return lost(LossReason::Refused { seq: out.seq, times: self.refusals });
         }
-        let given_up = out.first_sent + self.give_up;
+        let given_up = out.first_sent + self.give_up + out.held_up;
         if now >= given_up {
             let waited = now.saturating_duration_since(out.first_sent);
-            return Step::Lost(LostCause::Silent { waited, transmissions: out.transmissions });
+            let (seq, transmissions, last_error) = (out.seq, out.transmissions, self.last_error.take());
+            return lost(LossReason::Silent { seq, waited, transmissions, last_error });
         }
         let timer = out.last_sent + out.rto;
         if now >= timer {
@@ -129,46 +153,64 @@ impl StopAndWait {
         Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)))
     }
 
-    /// How long to wait for a datagram before the next poll, right after a transmission at `now`: what polling at once
-    /// would say, but in the usual case without reckoning with the clock.
-    pub fn patience(&mut self, now: Instant) -> Duration {
-        let usual = self.deadline.is_none() && self.refusals == 0;
-        match &self.outstanding {
-            Some(out) if usual && out.transmissions == 1 => out.rto.min(self.give_up),
-            _ => match self.poll(now) {
-                Step::Wait(until) => until.saturating_duration_since(now),
-                _ => Duration::ZERO,
-            },
+    /// The packet that `poll` has just given out leaves only at `now`, since the caller was held up: its timers start there,
+    /// unless the deadline has passed meanwhile.
+    pub fn postpone(&mut self, now: Instant) -> Step {
+        let Some(out) = &mut self.outstanding else { return self.poll(now) };
+        match out.transmissions {
+            1 => out.first_sent = now,
+            n => {
+                out.held_up += now.saturating_duration_since(out.last_sent);
+                out.second_sent = if n == 2 { now } else { out.second_sent };
+            }
+        }
+        out.last_sent = now;
+        let out = *out;
+        match self.deadline {
+            Some(deadline) if now >= deadline => Step::Ended(ExitReason::Stopped),
+            _ => self.transmission(&out),
         }
     }
 
-    /// Takes a datagram that came at `now`. Only the outstanding SEQ's ack moves the machine.
-    pub fn datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
+    /// Returns the datagram that carries `payload` as packet `seq`, which is about to be sent, and counts it.
+    pub fn encode(&mut self, seq: Seq, payload: &[u8]) -> &[u8] {
+        self.lane.count_transmission(self.outstanding.map_or(1, |out| out.transmissions));
+        self.packet.encode(seq, payload)
+    }
+
+    /// Handles a datagram that came at `now`. Only the outstanding SEQ's ack makes way for the next packet.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
         match (Ack::parse(datagram), self.outstanding) {
-            (Some(ack), Some(out)) if ack.tid == self.tid && ack.seq == out.seq => self.acked(out, now),
-            (Some(ack), _) if ack.tid == self.tid => self.stale(ack.seq, now),
+            (Some(ack), Some(out)) if ack.seq == out.seq && ack.tid == self.tid => self.on_ack(out, now),
+            (Some(ack), _) if ack.tid == self.tid => self.on_stale_ack(ack.seq, now),
             _ => self.ignored(),
         }
     }
 
-    /// The outstanding packet's ack came at `now`, as [`DataPacket::is_acked_by`](super::DataPacket::is_acked_by) found:
-    /// the quick way of what [`datagram`](Self::datagram) does.
-    pub fn acknowledged(&mut self, now: Instant) -> Received {
-        match self.outstanding {
-            Some(out) => self.acked(out, now),
-            None => self.ignored(),
+    /// The last transmission was refused: nothing is listening at the receiver's port. Returns whether this is the first
+    /// refusal in a row.
+    pub fn handle_refusal(&mut self) -> bool {
+        match &mut self.outstanding {
+            Some(out) if !out.refused => {
+                out.refused = true;
+                self.refusals += 1;
+                self.refusals == 1
+            }
+            _ => false,
         }
     }
 
-    /// The last transmission was refused: nobody listens at the receiver's port.
-    pub fn refused(&mut self) {
-        if let Some(out) = self.outstanding.as_mut().filter(|out| !out.refused) {
-            out.refused = true;
-            self.refusals += 1;
-        }
+    /// Whether the last transmission was refused.
+    pub fn is_refused(&self) -> bool {
+        self.refusals > 0
     }
 
-    /// The packet that waits for its ack.
+    /// Another error of the system, which counts as a loss; `error` is named if nothing is acknowledged after it.
+    pub fn handle_error(&mut self, error: String) {
+        self.last_error = Some(error);
+    }
+
+    /// Returns the packet that waits for its ack.
     pub fn outstanding(&self) -> Option<Seq> {
         self.outstanding.map(|out| out.seq)
     }
@@ -176,7 +218,7 @@ impl StopAndWait {
     fn transmit_next(&mut self, now: Instant) -> Step {
         let Some(seq) = self.lane.claim() else { return Step::Idle };
         let rto = self.rto.timeout();
-        self.outstanding = Some(Outstanding {
+        self.transmit(Outstanding {
             seq,
             first_sent: now,
             second_sent: now,
@@ -184,35 +226,42 @@ impl StopAndWait {
             transmissions: 1,
             rto,
             refused: false,
-        });
-        self.lane.count_transmission(1);
-        Step::Transmit { seq, transmission: 1 }
+            held_up: Duration::ZERO,
+        })
     }
 
     fn retransmit(&mut self, out: Outstanding, now: Instant) -> Step {
         if !out.refused {
             self.refusals = 0;
         }
-        let transmission = out.transmissions.saturating_add(1);
+        let transmissions = out.transmissions.saturating_add(1);
+        let second_sent = if transmissions == 2 { now } else { out.second_sent };
         let rto = self.rto.backed_off(out.rto);
-        let second_sent = if transmission == 2 { now } else { out.second_sent };
-        self.outstanding = Some(Outstanding {
-            second_sent,
-            last_sent: now,
-            transmissions: transmission,
-            rto,
-            refused: false,
-            ..out
-        });
-        self.lane.count_transmission(transmission);
-        Step::Transmit { seq: out.seq, transmission }
+        self.transmit(Outstanding { second_sent, last_sent: now, transmissions, rto, refused: false, ..out })
     }
 
-    fn acked(&mut self, out: Outstanding, now: Instant) -> Received {
+    fn transmit(&mut self, out: Outstanding) -> Step {
+        self.outstanding = Some(out);
+        self.transmission(&out)
+    }
+
+    fn transmission(&self, out: &Outstanding) -> Step {
+        let mut wait = out.rto;
+        if out.transmissions > 1 {
+            wait = wait.min((self.give_up + out.held_up).saturating_sub(out.last_sent - out.first_sent));
+        }
+        if let Some(deadline) = self.deadline {
+            wait = wait.min(deadline.saturating_duration_since(out.last_sent));
+        }
+        let bytes = self.range.packet_bytes(out.seq);
+        Step::Transmit { seq: out.seq, transmission: out.transmissions, bytes, wait }
+    }
+
+    fn on_ack(&mut self, out: Outstanding, now: Instant) -> Received {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
         if out.transmissions == 1 {
-            self.sample(round_trip);
+            self.on_sample(round_trip);
         } else {
             self.rto.on_ambiguous_ack();
             let Outstanding { seq, second_sent, .. } = out;
@@ -221,15 +270,16 @@ impl StopAndWait {
         }
         self.outstanding = None;
         self.refusals = 0;
+        self.last_error = None;
         self.lane.count_ack(now, round_trip);
         Received::Acked(after)
     }
 
     /// A second ack of a retransmitted SEQ shows that its first transmission had arrived: its two acks are two round trips.
     /// The shorter one is the sample, since a network that duplicates the only ack makes the other one too long.
-    fn stale(&mut self, seq: Seq, now: Instant) -> Received {
+    fn on_stale_ack(&mut self, seq: Seq, now: Instant) -> Received {
         if let Some(resent) = self.retransmitted.take_if(|resent| resent.seq == seq) {
-            self.sample(resent.round_trip.min(now.saturating_duration_since(resent.second_sent)));
+            self.on_sample(resent.round_trip.min(now.saturating_duration_since(resent.second_sent)));
             let timeout = self.rto.timeout();
             if let Some(out) = &mut self.outstanding {
                 out.rto = out.rto.max(timeout);
@@ -238,7 +288,7 @@ impl StopAndWait {
         self.ignored()
     }
 
-    fn sample(&mut self, round_trip: Duration) {
+    fn on_sample(&mut self, round_trip: Duration) {
         self.rto.on_sample(round_trip);
         self.rto.srtt().inspect(|&srtt| self.lane.publish_srtt(srtt));
     }
@@ -247,6 +297,11 @@ impl StopAndWait {
         self.lane.count_ignored();
         Received::Ignored
     }
+}
+
+#[cold]
+fn lost(reason: LossReason) -> Step {
+    Step::Ended(ExitReason::Lost(reason))
 }
 
 #[cfg(test)]

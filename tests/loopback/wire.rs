@@ -25,6 +25,13 @@ pub fn parse_data(datagram: &[u8]) -> Option<Data<'_>> {
     if payload.is_empty() { None } else { Some(Data { tid, seq: u32::try_from(seq).ok()?, payload }) }
 }
 
+/// Reads `Type:3;TID:3740;SEQ:30;`: TID and SEQ; `None` for anything else.
+pub fn parse_ack(datagram: &[u8]) -> Option<(u64, u32)> {
+    let (tid, rest) = number(datagram.strip_prefix(b"Type:3;TID:")?)?;
+    let (seq, rest) = number(rest.strip_prefix(b";SEQ:")?)?;
+    if rest == b";" { Some((tid, u32::try_from(seq).ok()?)) } else { None }
+}
+
 /// The ack of a data packet is that packet's own header with another type: turns the datagram into it, in place. The
 /// packet must have been parsed, and `payload` be the length of its payload.
 pub fn turn_into_ack(datagram: &mut [u8], payload: usize) -> &[u8] {
@@ -33,13 +40,6 @@ pub fn turn_into_ack(datagram: &mut [u8], payload: usize) -> &[u8] {
     }
     let header = datagram.len().saturating_sub(payload + b"DATA:".len());
     datagram.get(..header).unwrap_or_default()
-}
-
-/// Reads an ack, `Type:3;TID:3740;SEQ:30;`: its TID and SEQ; `None` for anything else.
-pub fn parse_ack(datagram: &[u8]) -> Option<(u64, u32)> {
-    let (tid, rest) = number(datagram.strip_prefix(b"Type:3;TID:")?)?;
-    let (seq, rest) = number(rest.strip_prefix(b";SEQ:")?)?;
-    if rest == b";" { Some((tid, u32::try_from(seq).ok()?)) } else { None }
 }
 
 /// `Type:3;TID:3740;SEQ:30;`

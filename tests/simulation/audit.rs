@@ -4,13 +4,14 @@ mod ledger;
 
 use super::network::Network;
 use super::scenario::Scenario;
-use mdalp::protocol::message::{Ack, Data};
-use mdalp::protocol::plan::Plan;
+use super::tally::{Class, Exercised};
+use crate::loopback::wire;
 use mdalp::protocol::rto::{MIN_RTO, RtoConfig};
-use mdalp::protocol::stop_and_wait::{LostCause, MAX_REFUSALS, Received};
-use mdalp::protocol::workload::Move;
-use mdalp::protocol::{Seq, SeqRange, Tid};
+use mdalp::protocol::scheduler::{MoveReason, Notice};
+use mdalp::protocol::stop_and_wait::{ExitReason, MAX_REFUSALS, Received};
+use mdalp::protocol::{LossReason, Seq, SeqRange, WorkerId};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// A promise of the manual's GUARANTEES, or what it rests on.
@@ -63,26 +64,23 @@ fn ensure(holds: bool, rule: Rule, what: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(Violation { rule, what: what() }) }
 }
 
-/// How a transfer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Complete,
-    Incomplete,
-    Deadline,
-}
-
 /// The simulation's own books.
 #[derive(Debug)]
 pub struct Audit<'a> {
     scenario: &'a Scenario,
-    tid: Tid,
     timing: RtoConfig,
     start: Instant,
     deadline: Option<Instant>,
-    floor: u64,
     seqs: Vec<Packet>,
     receivers: Vec<Books>,
+    floor: u64,
     losses: u32,
+    /// The last lost receiver whose work has moved, and whether there was any rebalancing.
+    last_failover: Option<usize>,
+    rebalanced: bool,
+    /// How long threads were held up, all together.
+    pub stalled: Duration,
+    pub exercised: Exercised,
 }
 
 /// A SEQ.
@@ -92,8 +90,6 @@ struct Packet {
     bytes: std::ops::Range<usize>,
     owner: usize,
     acked_by: Option<usize>,
-    /// It was its lost owner's, and there was nobody to take it.
-    abandoned: bool,
 }
 
 /// A receiver.
@@ -101,14 +97,21 @@ struct Packet {
 struct Books {
     outstanding: Option<Outstanding>,
     lost: bool,
+    /// Packets that are its to do and not acknowledged.
+    owned: u32,
     acked: u32,
+    transmissions: u64,
+    retransmissions: u64,
+    ignored: u64,
+    last_ack: Option<Duration>,
     refusals: u32,
-    shortest_rtt: Option<Duration>,
+    /// The shortest and the longest sample of its round trip.
+    samples: Option<RangeInclusive<Duration>>,
     /// The last SEQ acknowledged after a retransmission, and how long that took: its second ack is a sample.
     resent: Option<(Seq, Duration, Instant)>,
     /// Whether a sample may have extended the running timer.
     may_extend: bool,
-    pub inherited: bool,
+    inherited: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,33 +122,45 @@ struct Outstanding {
     last_sent: Instant,
     transmissions: u32,
     refused: bool,
-    /// What the machine said to wait for.
+    /// What the machine said to wait for, and how long the wait before a retransmission was.
     until: Option<Instant>,
+    timeout: Duration,
+    /// How long its retransmissions were held up, which does not count for giving up.
+    held_up: Duration,
+}
+
+impl Books {
+    fn sample(&mut self, rtt: Duration) {
+        self.samples = Some(match self.samples.take() {
+            None => rtt..=rtt,
+            Some(samples) => rtt.min(*samples.start())..=rtt.max(*samples.end()),
+        });
+    }
 }
 
 impl<'a> Audit<'a> {
-    pub fn new(scenario: &'a Scenario, plan: &Plan, start: Instant) -> Self {
+    pub fn new(scenario: &'a Scenario, start: Instant) -> Self {
         let mut seqs = Vec::new();
-        for (range, &owner) in plan.ranges().iter().zip(&scenario.list) {
+        let mut receivers = vec![Books::default(); scenario.receivers.len()];
+        for (range, &owner) in scenario.plan().ranges().iter().zip(&scenario.list) {
             let bytes = range.bytes().start as usize..range.bytes().end as usize;
-            let starts = bytes.clone().step_by(100);
-            seqs.extend(starts.map(|at| Packet {
-                bytes: at..bytes.end.min(at + 100),
-                owner,
-                acked_by: None,
-                abandoned: false,
-            }));
+            let packets = bytes.clone().step_by(100).map(|at| at..bytes.end.min(at + 100));
+            seqs.extend(packets.map(|bytes| Packet { bytes, owner, acked_by: None }));
+            receivers[owner].owned += range.packets();
         }
         Self {
             scenario,
-            tid: scenario.tid,
             timing: scenario.timing,
             start,
             deadline: scenario.deadline.map(|limit| start + limit),
-            floor: plan.floor(),
             seqs,
-            receivers: vec![Books::default(); scenario.receivers.len()],
+            receivers,
+            floor: scenario.plan().floor(),
             losses: 0,
+            last_failover: None,
+            rebalanced: false,
+            stalled: Duration::ZERO,
+            exercised: Exercised::default(),
         }
     }
 
@@ -153,13 +168,14 @@ impl<'a> Audit<'a> {
         self.seqs.len() as u32
     }
 
-    pub fn has_inherited(&self, receiver: usize) -> bool {
-        self.receivers[receiver].inherited
-    }
-
-    /// Whether the first time-out at this receiver may still come down.
+    /// Whether nothing is acknowledged by this receiver yet.
     pub fn is_new(&self, receiver: usize) -> bool {
         self.receivers[receiver].acked == 0
+    }
+
+    /// Whether the datagram is the ack of this SEQ in this transaction.
+    fn acks(&self, datagram: &[u8], seq: Seq) -> bool {
+        wire::parse_ack(datagram) == Some((self.scenario.tid.0, seq.0))
     }
 
     /// A machine has a datagram sent.
@@ -175,11 +191,17 @@ impl<'a> Audit<'a> {
         ensure(!past, Rule::NothingAfterDeadline, told)?;
         let packet = self.seqs.get(seq.0 as usize);
         let wanted = packet.and_then(|packet| self.scenario.payload.get(packet.bytes.clone()));
-        let right = Data::parse(datagram)
-            .is_some_and(|data| data.tid == self.tid && data.seq == seq && Some(data.payload) == wanted);
+        let right = wire::parse_data(datagram).is_some_and(|data| {
+            (data.tid, data.seq) == (self.scenario.tid.0, seq.0) && Some(data.payload) == wanted
+        });
         ensure(right, Rule::SendsItsOwn, || format!("wrong bytes: {}", told()))?;
-        let books = &self.receivers[receiver];
+        let books = &mut self.receivers[receiver];
         ensure(!books.lost, Rule::SendsItsOwn, || format!("after its loss: {}", told()))?;
+        books.transmissions += 1;
+        if transmission > 1 {
+            books.retransmissions += 1;
+            self.exercised.note(Class::Retransmission);
+        }
         if transmission == 1 {
             self.first_transmission(now, receiver, seq)
         } else {
@@ -208,6 +230,8 @@ impl<'a> Audit<'a> {
             transmissions: 1,
             refused: false,
             until: None,
+            timeout: Duration::ZERO,
+            held_up: Duration::ZERO,
         });
         Ok(())
     }
@@ -222,7 +246,7 @@ impl<'a> Audit<'a> {
         ensure(transmission == out.transmissions + 1, broken, || told("miscounted"))?;
         let fired = out.until.is_some_and(|until| now >= until);
         ensure(fired, broken, || told("before its timer"))?;
-        let least = match books.shortest_rtt {
+        let least = match books.samples.as_ref().map(|samples| *samples.start()) {
             _ if self.timing.fixed => first,
             // RTO is at least 1.25 × SRTT, which is at least the shortest round trip, but for rounding.
             Some(rtt) => {
@@ -241,26 +265,40 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
+    /// The sender is held up before a send.
+    pub fn held_up(&mut self, receiver: usize, transmission: u32, stall: Duration) {
+        if let Some(out) = self.receivers[receiver].outstanding.as_mut().filter(|_| transmission > 1) {
+            out.held_up += stall;
+        }
+    }
+
     /// A machine says until when to wait.
     pub fn waits(&mut self, now: Instant, receiver: usize, until: Instant) -> Check {
-        let (start, deadline, timing) = (self.start, self.deadline, self.timing);
-        let out = self.receivers[receiver].outstanding.as_mut();
-        let Some(out) = out else {
+        let start = self.start;
+        let books = &mut self.receivers[receiver];
+        let may_extend = std::mem::take(&mut books.may_extend);
+        let Some(out) = &mut books.outstanding else {
             return ensure(false, Rule::Ends, || {
                 format!("receiver {receiver} waits with nothing outstanding")
             });
         };
-        let bound = out.first_sent + timing.give_up;
-        let bound = deadline.map_or(bound, |deadline| deadline.min(bound));
+        let give_up = out.first_sent + self.timing.give_up + out.held_up;
+        let bound = self.deadline.map_or(give_up, |deadline| deadline.min(give_up));
         ensure(until > now && until <= bound, Rule::Ends, || {
             let of = |at: Instant| at.saturating_duration_since(start);
             format!("at {:?} receiver {receiver} waits until {:?}, bound {:?}", of(now), of(until), of(bound))
         })?;
         let before = out.until.replace(until).unwrap_or(until);
-        let may_extend = std::mem::take(&mut self.receivers[receiver].may_extend);
         ensure(until == before || (until > before && may_extend), Rule::Ends, || {
             format!("receiver {receiver} moves its timer")
-        })
+        })?;
+        // The timeouts of one SEQ never shrink, but where something else ends the wait.
+        let timeout = until - out.last_sent;
+        ensure(timeout >= out.timeout || until == bound, Rule::RetransmitsOnTimerOnly, || {
+            format!("receiver {receiver}: a timeout of {timeout:?} after one of {:?}", out.timeout)
+        })?;
+        out.timeout = timeout;
+        Ok(())
     }
 
     /// A refusal came for the outstanding packet, if there is one.
@@ -269,10 +307,11 @@ impl<'a> Audit<'a> {
         if let Some(out) = books.outstanding.as_mut().filter(|out| !out.refused) {
             out.refused = true;
             books.refusals += 1;
+            self.exercised.note(Class::Refusal);
         }
     }
 
-    /// A machine has taken a datagram; `after` is what is outstanding now.
+    /// A machine has handled a datagram; `after` is what is outstanding now.
     pub fn received(
         &mut self,
         now: Instant,
@@ -281,19 +320,19 @@ impl<'a> Audit<'a> {
         after: Option<Seq>,
         network: &Network,
     ) -> Check {
-        let books = &mut self.receivers[receiver];
-        let before = books.outstanding;
-        let own = before.filter(|out| Ack { tid: self.tid, seq: out.seq }.encode() == datagram);
+        let before = self.receivers[receiver].outstanding;
+        let own = before.filter(|out| self.acks(datagram, out.seq));
         let told = |why| format!("receiver {receiver}, {before:?}: {why}: {}", datagram.escape_ascii());
         if received == Received::Ignored {
             ensure(own.is_none(), Rule::Ends, || told("an ack is ignored"))?;
-            let second = |(seq, ..): &mut (Seq, Duration, Instant)| {
-                Ack::parse(datagram) == Some(Ack { tid: self.tid, seq: *seq })
-            };
-            if let Some((_, first, second_sent)) = books.resent.take_if(second) {
-                let rtt = first.min(now - second_sent);
-                books.shortest_rtt = Some(books.shortest_rtt.map_or(rtt, |shortest| shortest.min(rtt)));
+            let resent = self.receivers[receiver].resent.filter(|&(seq, ..)| self.acks(datagram, seq));
+            let books = &mut self.receivers[receiver];
+            books.ignored += 1;
+            if let Some((_, first, second_sent)) = resent {
+                books.resent = None;
+                books.sample(first.min(now - second_sent));
                 books.may_extend = true;
+                self.exercised.note(Class::Spurious);
             }
             return ensure(after == before.map(|out| out.seq), Rule::OneOutstanding, || {
                 told("something moved")
@@ -306,15 +345,18 @@ impl<'a> Audit<'a> {
         let packet = &mut self.seqs[out.seq.0 as usize];
         ensure(packet.acked_by.is_none(), broken, || told("it was acknowledged before"))?;
         packet.acked_by = Some(receiver);
+        let books = &mut self.receivers[receiver];
         books.outstanding = None;
         books.refusals = 0;
         books.acked += 1;
+        books.owned -= 1;
+        books.last_ack = Some(now - self.start);
         books.may_extend = false;
         let rtt = now.saturating_duration_since(out.first_sent);
         if out.transmissions > 1 {
             books.resent = Some((out.seq, rtt, out.second_sent));
         } else {
-            books.shortest_rtt = Some(books.shortest_rtt.map_or(rtt, |shortest| shortest.min(rtt)));
+            books.sample(rtt);
         }
         Ok(())
     }
@@ -325,89 +367,104 @@ impl<'a> Audit<'a> {
         ensure(out.is_none(), Rule::NothingGetsLost, || format!("receiver {receiver} idles with {out:?}"))
     }
 
-    /// A machine says that the deadline has passed.
-    pub fn expired(&self, now: Instant, receiver: usize) -> Check {
-        let passed = self.deadline.is_some_and(|deadline| now >= deadline);
-        ensure(passed, Rule::OutcomeIsTrue, || format!("receiver {receiver} expired before the deadline"))
-    }
-
-    /// A machine gives its receiver up.
-    pub fn gives_up(&self, now: Instant, receiver: usize, cause: LostCause) -> Check {
+    /// A machine has ended.
+    pub fn exits(&mut self, now: Instant, receiver: usize, reason: &ExitReason) -> Check {
         let books = &self.receivers[receiver];
-        let told = || format!("receiver {receiver}: {cause:?}, {books:?}");
+        let told = || format!("receiver {receiver}: {reason:?}, {books:?}");
+        let reason = match reason {
+            ExitReason::Stopped => {
+                let passed = self.deadline.is_some_and(|deadline| now >= deadline);
+                return ensure(passed, Rule::OutcomeIsTrue, told);
+            }
+            ExitReason::Lost(reason) => reason,
+        };
         let Some(out) = books.outstanding else { return ensure(false, Rule::LostForAReason, told) };
         let silent_for = now.saturating_duration_since(out.first_sent);
-        let reason = match cause {
-            LostCause::Silent { waited, transmissions } => {
-                let tried = transmissions == out.transmissions
-                    && (transmissions >= 3 || books.shortest_rtt.is_some());
-                tried && waited == silent_for && waited >= self.timing.give_up
+        let good = match *reason {
+            LossReason::Silent { seq, waited, transmissions, .. } => {
+                // A measured round trip may be so long that there is no time for more.
+                let tried = transmissions >= 3 || books.samples.is_some();
+                let counted = (seq, transmissions) == (out.seq, out.transmissions);
+                counted && tried && waited == silent_for && waited >= self.timing.give_up + out.held_up
             }
-            LostCause::Refused => books.refusals >= MAX_REFUSALS,
+            LossReason::Refused { seq, times } => {
+                seq == out.seq && times == books.refusals && times >= MAX_REFUSALS
+            }
+            LossReason::LocalFailure { .. } => false,
         };
-        ensure(reason, Rule::LostForAReason, told)
+        ensure(good, Rule::LostForAReason, told)?;
+        if matches!(reason, LossReason::Refused { .. }) {
+            self.exercised.note(Class::LostToRefusals);
+        }
+        Ok(())
     }
 
-    /// The main thread has heard of a loss, and moved what was left.
-    pub fn lost(&mut self, receiver: usize, left: u32, moves: &[Move], may_move: bool) -> Check {
+    /// The main thread reports something.
+    pub fn notice(&mut self, notice: &Notice) -> Check {
+        match *notice {
+            Notice::Lost { worker, unacked_packets } => self.lost(worker.0, unacked_packets),
+            Notice::Moved { from, to, range, reason } => self.moved(from.0, to.0, range, reason),
+            Notice::ExpiryLikely { .. } | Notice::Progress => Ok(()),
+        }
+    }
+
+    fn lost(&mut self, receiver: usize, left: u32) -> Check {
         self.losses += 1;
-        self.receivers[receiver].lost = true;
-        let told = |what: &str| format!("the loss of receiver {receiver}: {what}: {left} left, {moves:?}");
-        let unacked =
-            self.seqs.iter().filter(|p| p.owner == receiver && p.acked_by.is_none() && !p.abandoned);
-        ensure(unacked.count() == left as usize, Rule::NothingGetsLost, || told("miscounted"))?;
-        for moved in moves {
-            ensure(moved.from == receiver, Rule::NothingGetsLost, || told("moved another's"))?;
-            self.moves(moved)?;
-            self.receivers[moved.to].inherited = true;
+        self.exercised.note(Class::Death);
+        let books = &mut self.receivers[receiver];
+        if books.inherited {
+            self.exercised.note(Class::HeirDied);
         }
-        let heirs = may_move && self.receivers.iter().any(|books| !books.lost);
-        let mut left_behind = self.seqs.iter_mut().filter(|p| p.owner == receiver && p.acked_by.is_none());
-        if heirs {
-            return ensure(left_behind.next().is_none(), Rule::NothingGetsLost, || told("left behind"));
-        }
-        left_behind.for_each(|packet| packet.abandoned = true);
-        Ok(())
+        books.lost = true;
+        ensure(books.owned == left, Rule::NothingGetsLost, || {
+            format!("receiver {receiver} is lost, {left} packets left: {books:?}")
+        })
     }
 
-    /// Work was rebalanced.
-    pub fn rebalanced(&mut self, moves: &[Move]) -> Check {
-        for moved in moves {
-            let before = self.bytes_of(moved.from);
-            self.moves(moved)?;
-            let (after, floor) = (self.bytes_of(moved.from), self.floor.min(before));
-            ensure(self.losses > 0 || after >= floor, Rule::Floor, || {
-                format!("{after} bytes left: {moved:?}")
-            })?;
-        }
-        Ok(())
-    }
-
-    fn bytes_of(&self, receiver: usize) -> u64 {
-        self.seqs.iter().filter(|p| p.owner == receiver).map(|p| p.bytes.len() as u64).sum()
-    }
-
-    fn moves(&mut self, moved: &Move) -> Check {
-        let Move { from, to, range } = *moved;
-        let told = |why| format!("{why}: {moved:?}");
+    fn moved(&mut self, from: usize, to: usize, range: SeqRange, reason: MoveReason) -> Check {
+        let told = |why| format!("{why}: SEQ {range} from {from} to {to}, {reason:?}");
         let broken = Rule::NothingGetsLost;
         ensure(from != to && !self.receivers[to].lost, broken, || told("to a lost receiver"))?;
-        let out = self.receivers[from].outstanding.filter(|_| !self.receivers[from].lost);
-        for packet in range.first().0..range.end().0 {
-            ensure(out.is_none_or(|out| out.seq != Seq(packet)), broken, || told("it is outstanding"))?;
-            let packet = &mut self.seqs[packet as usize];
+        let giver = &self.receivers[from];
+        ensure(giver.lost == (reason == MoveReason::Failover), broken, || told("without a reason"))?;
+        let out = giver.outstanding.filter(|_| !giver.lost);
+        for seq in range.first().0..range.end().0 {
+            ensure(out.is_none_or(|out| out.seq != Seq(seq)), broken, || told("it is outstanding"))?;
+            let packet = &mut self.seqs[seq as usize];
             ensure(packet.owner == from && packet.acked_by.is_none(), broken, || told("it is not theirs"))?;
             packet.owner = to;
         }
-        Ok(())
+        self.receivers[from].owned -= range.packets();
+        self.receivers[to].owned += range.packets();
+        match reason {
+            MoveReason::Failover => {
+                self.receivers[to].inherited = true;
+                self.exercised.note(Class::Failover);
+                if self.last_failover.replace(from).is_some_and(|last| last != from) {
+                    self.exercised.note(Class::Failovers);
+                }
+                Ok(())
+            }
+            MoveReason::Rebalance => {
+                let before = std::mem::replace(&mut self.rebalanced, true);
+                self.exercised.note(if before { Class::Rebalances } else { Class::Rebalance });
+                let bytes = |p: &Packet| p.bytes.len() as u64;
+                let after: u64 = self.seqs.iter().filter(|p| p.owner == from).map(bytes).sum();
+                let floor = self.floor.min(after + range.len());
+                ensure(self.losses > 0 || after >= floor, Rule::Floor, || told("under the floor"))
+            }
+        }
     }
 
     /// The main thread hands out a range.
-    pub fn assigned(&self, receiver: usize, range: SeqRange) -> Check {
+    pub fn assigned(&self, now: Instant, worker: WorkerId, range: SeqRange) -> Check {
+        let receiver = worker.0;
+        let past = self.deadline.is_some_and(|deadline| now >= deadline);
+        ensure(!past, Rule::NothingAfterDeadline, || format!("receiver {receiver} is given {range}"))?;
         let owned = (range.first().0..range.end().0).all(|seq| {
             self.seqs.get(seq as usize).is_some_and(|p| p.owner == receiver && p.acked_by.is_none())
         });
         let fine = owned && !self.receivers[receiver].lost;
-        ensure(fine, Rule::NothingGetsLost, || format!("receiver {receiver} is given {range:?}"))
+        ensure(fine, Rule::NothingGetsLost, || format!("receiver {receiver} is given {range}"))
     }
 }

@@ -1,43 +1,46 @@
-//! The machine that is put to the test: the real one, or one of those that break a promise.
+//! The machine that is put to the test: the real one, or a mutant.
 
-use mdalp::protocol::lane::Lane;
-use mdalp::protocol::rto::RtoConfig;
+use super::scenario::Scenario;
+use mdalp::protocol::scheduler::Scheduler;
 use mdalp::protocol::stop_and_wait::{Received, Step, StopAndWait};
-use mdalp::protocol::{Seq, Tid};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use mdalp::protocol::{Seq, SeqRange, WorkerId};
+use std::time::Instant;
 
 /// What a sender's thread uses of its machine.
 pub trait Machine {
+    fn begin(&mut self, range: SeqRange);
     fn poll(&mut self, now: Instant) -> Step;
-    fn datagram(&mut self, now: Instant, datagram: &[u8]) -> Received;
-    /// The outstanding packet's ack, found by comparing it with the packet.
-    fn acknowledged(&mut self, now: Instant) -> Received;
-    /// How long to wait right after a transmission; `None` if the machine only answers to `poll`.
-    fn patience(&mut self, now: Instant) -> Option<Duration>;
-    fn refused(&mut self);
+    fn postpone(&mut self, now: Instant) -> Step;
+    fn encode(&mut self, seq: Seq, payload: &[u8]) -> Vec<u8>;
+    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received;
+    fn handle_refusal(&mut self);
+    /// For the audit alone.
     fn outstanding(&self) -> Option<Seq>;
 }
 
 impl Machine for StopAndWait {
+    fn begin(&mut self, range: SeqRange) {
+        self.begin(range);
+    }
+
     fn poll(&mut self, now: Instant) -> Step {
         self.poll(now)
     }
 
-    fn datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
-        self.datagram(now, datagram)
+    fn postpone(&mut self, now: Instant) -> Step {
+        self.postpone(now)
     }
 
-    fn acknowledged(&mut self, now: Instant) -> Received {
-        self.acknowledged(now)
+    fn encode(&mut self, seq: Seq, payload: &[u8]) -> Vec<u8> {
+        self.encode(seq, payload).to_vec()
     }
 
-    fn patience(&mut self, now: Instant) -> Option<Duration> {
-        Some(self.patience(now))
+    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
+        self.handle_datagram(now, datagram)
     }
 
-    fn refused(&mut self) {
-        self.refused();
+    fn handle_refusal(&mut self) {
+        self.handle_refusal();
     }
 
     fn outstanding(&self) -> Option<Seq> {
@@ -45,26 +48,10 @@ impl Machine for StopAndWait {
     }
 }
 
-/// What a machine is made of.
-pub struct Parts {
-    pub tid: Tid,
-    pub timing: RtoConfig,
-    pub lane: Arc<Lane>,
-    pub ping: Option<Duration>,
-    pub deadline: Option<Instant>,
-}
-
-impl Parts {
-    /// The machine that the client uses.
-    pub fn machine(self) -> StopAndWait {
-        StopAndWait::new(self.tid, self.timing, self.lane, self.ping, self.deadline)
-    }
-}
-
 /// Makes a receiver's machine.
-pub type Maker<'a> = &'a dyn Fn(Parts) -> Box<dyn Machine>;
+pub type Maker<'a> = &'a dyn Fn(&Scenario, &Scheduler, WorkerId) -> Box<dyn Machine>;
 
 /// Makes the real one.
-pub fn real(parts: Parts) -> Box<dyn Machine> {
-    Box::new(parts.machine())
+pub fn real(_: &Scenario, scheduler: &Scheduler, worker: WorkerId) -> Box<dyn Machine> {
+    Box::new(scheduler.machine(worker))
 }

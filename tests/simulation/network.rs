@@ -7,7 +7,8 @@
 use super::rng::Rng;
 use super::scenario::{Condition, Profile, Scenario};
 use super::tally::{Class, Exercised};
-use mdalp::protocol::message::{Ack, Data, MAX_ACK_LEN};
+use crate::loopback::wire;
+use mdalp::protocol::message::MAX_ACK_LEN;
 use mdalp::protocol::{Seq, Tid};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -107,7 +108,7 @@ impl Network {
 
     /// A datagram comes to a receiver.
     pub fn receive(&mut self, now: Instant, receiver: usize, datagram: &[u8], assured: bool) -> Arrivals {
-        let Some(data) = Data::parse(datagram) else { return Vec::new() };
+        let Some(data) = wire::parse_data(datagram) else { return Vec::new() };
         let condition = self.condition(receiver, now);
         let end = &mut self.ends[receiver];
         end.received = end.received.saturating_add(u32::from(condition == Condition::Well));
@@ -124,12 +125,12 @@ impl Network {
         if end.was_silent {
             self.exercised.note(Class::Comeback);
         }
-        if data.tid == self.tid {
-            end.stored[data.seq.0 as usize] = Some(data.payload.into());
+        if data.tid == self.tid.0 {
+            end.stored[data.seq as usize] = Some(data.payload.into());
         }
-        let ack = Ack { tid: data.tid, seq: data.seq }.encode().into();
+        let ack = wire::ack(data.tid, data.seq).into();
         let mut arrivals = self.carry(answer_at, receiver, BACK, ack, assured, Arrival::AtClient);
-        self.mischief(answer_at, receiver, data.seq, &mut arrivals);
+        self.mischief(answer_at, receiver, Seq(data.seq), &mut arrivals);
         arrivals
     }
 
@@ -262,8 +263,8 @@ fn damaged(
         exercised.note(Class::Truncated);
         bytes.truncate(rng.below(bytes.len() + 1));
     }
-    let passes_for_whole = Data::parse(&bytes).is_some_and(|data| data.tid == tid)
-        || Ack::parse(&bytes).is_some_and(|ack| ack.tid == tid);
+    let passes_for_whole = wire::parse_data(&bytes).is_some_and(|data| data.tid == tid.0)
+        || wire::parse_ack(&bytes).is_some_and(|(other, _)| other == tid.0);
     (!passes_for_whole).then(|| bytes.into())
 }
 
@@ -279,7 +280,7 @@ fn stray_ack(tid: Tid, seq: Seq, packets: u32, rng: &mut Rng) -> Vec<u8> {
         3 => (tid, Seq(rng.bits() as u32)),
         _ => (other_tid, near),
     };
-    Ack { tid, seq }.encode()
+    wire::ack(tid.0, seq.0)
 }
 
 /// No ack at all, if sometimes nearly one.

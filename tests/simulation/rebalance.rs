@@ -1,12 +1,12 @@
 //! `--rebalance` against a clairvoyant split: pings mislead, the acks tell the truth.
 
-use super::audit::Outcome;
 use super::machine;
 use super::rng::Rng;
 use super::run::{self, Summary};
 use super::scenario::{Profile, Scenario};
 use mdalp::protocol::Tid;
 use mdalp::protocol::rto::RtoConfig;
+use mdalp::protocol::scheduler::Outcome;
 use std::time::Duration;
 
 /// The most that rebalancing may take of what a clairvoyant split takes.

@@ -1,24 +1,20 @@
-//! One transfer in virtual time: what `client/transfer.rs` and `sender.rs` do with the machines, without their threads, sockets and
-//! clock. Whoever changes those changes this.
+//! One transfer in virtual time. The two machines decide everything; this is only what threads, sockets, channels and clocks
+//! do for them in the client: wait, send, receive, hand over.
 
 mod main_thread;
 mod sender;
 
-use super::audit::{Audit, Outcome, Rule, Violation};
+use super::audit::{Audit, Rule, Violation};
 use super::machine::{Machine, Maker};
 use super::network::{Arrival, Network};
 use super::rng::Rng;
 use super::scenario::Scenario;
 use super::tally::{Class, Exercised};
-use main_thread::REBALANCE_TICK;
-use mdalp::protocol::lane::Lane;
-use mdalp::protocol::message::DataPacket;
-use mdalp::protocol::workload::{Policy, Worker, Workload};
-use mdalp::protocol::{Seq, SeqRange};
+use mdalp::protocol::scheduler::{Outcome, Scheduler, Signal};
+use mdalp::protocol::{SeqRange, WorkerId};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What came of a run.
@@ -31,7 +27,7 @@ pub struct Summary {
     pub packets: u32,
     pub transmissions: u64,
     pub steps: u64,
-    /// Of each receiver: whether its first packet was sent again before an ack for it came, and when its first ack came.
+    /// The first packet to each receiver.
     pub first: Vec<FirstPacket>,
 }
 
@@ -43,7 +39,7 @@ pub struct FirstPacket {
     pub acked_after: Option<Duration>,
 }
 
-/// Runs the scenario. With `verbose`, tells each step on standard error.
+/// Runs the scenario. With `verbose`, each step is traced to standard error.
 ///
 /// # Errors
 /// The promise that was broken.
@@ -62,36 +58,23 @@ struct Simulation<'a> {
     order: u64,
     network: Network,
     audit: Audit<'a>,
-    workload: Workload,
-    policy: Policy,
+    scheduler: Scheduler,
     threads: Vec<Thread>,
-    main: Main,
+    /// What the threads have said and the main thread has not handled yet.
+    signals: VecDeque<(WorkerId, Signal)>,
+    /// How much later than wanted the main thread looks again, where the scenario is lazy.
+    laziness: Duration,
+    /// The main thread is held up until then.
+    held_until: Instant,
+    outcome: Option<(Outcome, Instant)>,
     exercised: Exercised,
-    failovers: u32,
-    rebalances: u32,
     steps: u64,
 }
 
-/// The main thread.
-#[derive(Default)]
-struct Main {
-    signals: VecDeque<(usize, Signal)>,
-    wakes_at: Option<Instant>,
-    tick: Duration,
-    outcome: Option<(Outcome, Instant)>,
-}
-
-enum Signal {
-    Completed,
-    Lost(Option<Seq>),
-    Stopped,
-}
-
-/// A receiver's thread.
+/// A receiver's thread and its socket.
 struct Thread {
-    doing: Doing,
+    state: ThreadState,
     machine: Option<Box<dyn Machine>>,
-    packet: DataPacket,
     work: VecDeque<SeqRange>,
     inbox: VecDeque<Rc<[u8]>>,
     pending_refusal: bool,
@@ -100,18 +83,15 @@ struct Thread {
     timer: Option<Instant>,
     /// What the machine waits for.
     until: Instant,
-    /// The SEQs whose retransmission nobody has proved needless.
-    retransmitted: Option<Seq>,
     first: FirstPacket,
     first_sent: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Doing {
-    Unborn,
-    /// It waits for work.
-    Nothing,
-    Sending(SeqRange),
+enum ThreadState {
+    NotStarted,
+    WaitingForWork,
+    Sending,
     Ended,
 }
 
@@ -123,6 +103,7 @@ struct Event {
 
 enum What {
     Main,
+    Resume(usize),
     Work(usize),
     Timer(usize),
     Arrival(usize, Arrival),
@@ -148,48 +129,28 @@ impl PartialEq for Event {
 
 impl Eq for Event {}
 
-/// An instant to count from; nothing depends on which.
-fn epoch() -> Instant {
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    *EPOCH.get_or_init(Instant::now)
-}
-
-macro_rules! tell {
+macro_rules! trace {
     ($of:expr, $($text:tt)*) => {
         if $of.verbose {
             eprintln!("{:>14.6} {}", ($of.now - $of.start).as_secs_f64(), format_args!($($text)*));
         }
     };
 }
-use tell;
+use trace;
 
 impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario, maker: Maker<'a>, verbose: bool) -> Self {
-        let start = epoch();
-        let plan = scenario.plan();
-        let balance = scenario.single.is_none();
-        let policy = Policy {
-            failover: balance && scenario.failover,
-            rebalance: balance && scenario.rebalance,
-            floor: plan.floor(),
-        };
-        let worker = |receiver: usize| {
-            let entries = plan.ranges().iter().zip(&scenario.list);
-            let ranges = entries.filter(|&(_, &of)| of == receiver).map(|(&range, _)| range);
-            Worker::new(Arc::new(Lane::new(start)), ping(scenario, receiver), ranges)
-        };
-        let workers: Vec<_> = (0..scenario.receivers.len()).map(worker).collect();
+        let start = scenario.start();
+        let scheduler = scenario.scheduler();
         let thread = |_| Thread {
-            doing: Doing::Unborn,
+            state: ThreadState::NotStarted,
             machine: None,
-            packet: DataPacket::new(scenario.tid),
             work: VecDeque::new(),
             inbox: VecDeque::new(),
             pending_refusal: false,
             wakes_at: None,
             timer: None,
             until: start,
-            retransmitted: None,
             first: FirstPacket::default(),
             first_sent: None,
         };
@@ -202,38 +163,38 @@ impl<'a> Simulation<'a> {
             rng: Rng::new(scenario.seed ^ 0x7363_6865_6400),
             events: BinaryHeap::new(),
             order: 0,
-            network: Network::new(scenario, plan.packets(), start),
-            audit: Audit::new(scenario, &plan, start),
-            threads: workers.iter().map(thread).collect(),
-            workload: Workload::new(workers, policy),
-            policy,
-            main: Main { tick: REBALANCE_TICK, ..Main::default() },
+            network: Network::new(scenario, scheduler.packets(), start),
+            audit: Audit::new(scenario, start),
+            threads: scheduler.workers().iter().map(thread).collect(),
+            scheduler,
+            signals: VecDeque::new(),
+            laziness: Duration::ZERO,
+            held_until: start,
+            outcome: None,
             exercised: Exercised::default(),
-            failovers: 0,
-            rebalances: 0,
             steps: 0,
         }
     }
 
     fn run(mut self) -> Result<Summary, Violation> {
-        self.main_loop_top()?;
+        self.main_thread_runs()?;
         // After the main thread's end the others go on until they notice, and must not send any more.
         while let Some(Reverse(event)) = self.events.pop() {
             self.now = self.now.max(event.at);
             self.steps += 1;
             match event.what {
-                What::Main => self.main_wakes()?,
-                What::Work(worker) => self.thread_takes_work(worker)?,
+                What::Main => self.main_thread_wakes()?,
+                What::Resume(worker) => self.send_range(worker, true)?,
+                What::Work(worker) => self.thread_gets_work(worker)?,
                 What::Timer(worker) => self.timer_fires(worker, event.at)?,
-                What::Arrival(worker, arrival) => self.arrives(worker, arrival)?,
+                What::Arrival(worker, arrival) => self.arrives(worker, arrival),
             }
         }
-        let Some((outcome, at)) = self.main.outcome else {
+        let Some((outcome, at)) = self.outcome else {
             return Err(Violation { rule: Rule::Ends, what: "the main thread waits for ever".to_owned() });
         };
         let elapsed = at - self.start;
-        tell!(self, "ended {outcome:?} after {elapsed:?}");
-        self.audit.ends(outcome, elapsed, &self.workload, &self.network)?;
+        trace!(self, "ended {outcome:?} after {elapsed:?}");
         Ok(self.summary(outcome, elapsed))
     }
 
@@ -242,10 +203,19 @@ impl<'a> Simulation<'a> {
         self.events.push(Reverse(Event { at, order: self.order, what }));
     }
 
-    /// How late somebody wakes up.
+    /// How late a thread wakes up.
     fn latency(&mut self) -> Duration {
         let most = self.scenario.scheduling.latency;
         if most.is_zero() { most } else { most.mul_f64(self.rng.unit()) }
+    }
+
+    /// How long a thread is held up, if it is.
+    fn stall(&mut self) -> Option<Duration> {
+        let scheduling = self.scenario.scheduling;
+        let stall =
+            self.rng.chance(scheduling.stall).then(|| scheduling.longest_stall.mul_f64(self.rng.unit()));
+        self.audit.stalled += stall.unwrap_or_default();
+        stall
     }
 
     fn summary(mut self, outcome: Outcome, elapsed: Duration) -> Summary {
@@ -254,35 +224,28 @@ impl<'a> Simulation<'a> {
             (Class::ManyReceivers, self.scenario.receivers.len() > 10),
             (Class::SameAddress, self.scenario.list.len() > self.scenario.receivers.len()),
             (Class::LargePayload, self.scenario.payload.len() > 100_000),
-            (Class::Failover, self.failovers > 0),
-            (Class::Failovers, self.failovers > 1),
-            (Class::Rebalance, self.rebalances > 0),
-            (Class::Rebalances, self.rebalances > 1),
             (Class::Deadline, outcome == Outcome::Deadline),
             (Class::GivenUp, outcome == Outcome::Incomplete),
             (Class::Complete, outcome == Outcome::Complete),
             (Class::HadToComplete, self.scenario.must_complete()),
-            (Class::CompleteAfterLoss, outcome == Outcome::Complete && self.exercised.has(Class::Death)),
+            (
+                Class::CompleteAfterLoss,
+                outcome == Outcome::Complete && self.audit.exercised.has(Class::Death),
+            ),
         ] {
             if noted {
                 self.exercised.note(class);
             }
         }
-        let workers = self.workload.workers();
+        let workers = self.scheduler.workers();
         Summary {
             outcome,
             elapsed,
-            exercised: self.exercised | self.network.exercised,
-            packets: self.workload.packets(),
-            transmissions: workers.iter().map(|w| w.lane().transmissions()).sum(),
+            exercised: self.exercised | self.network.exercised | self.audit.exercised,
+            packets: self.scheduler.packets(),
+            transmissions: workers.iter().map(|worker| worker.lane().transmissions()).sum(),
             steps: self.steps,
             first: self.threads.iter().map(|thread| thread.first).collect(),
         }
     }
-}
-
-/// A receiver's ping, if it is known: the latency of its first entry in the list.
-fn ping(scenario: &Scenario, receiver: usize) -> Option<Duration> {
-    let entry = scenario.list.iter().position(|&of| of == receiver)?;
-    scenario.latencies.get(entry).copied().filter(|_| scenario.pinged)
 }

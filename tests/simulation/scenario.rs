@@ -1,10 +1,14 @@
 //! What a seed stands for: a transfer, its options, and a network with a will of its own.
 
 use super::rng::Rng;
-use mdalp::protocol::Tid;
 use mdalp::protocol::plan::{self, Plan};
 use mdalp::protocol::rto::RtoConfig;
-use std::time::Duration;
+use mdalp::protocol::scheduler::{Config, Scheduler};
+use mdalp::protocol::worker::Target;
+use mdalp::protocol::{Latency, LatencySource, ListIndex, Receiver, SeqRange, Tid};
+use std::net::Ipv4Addr;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// One transfer and its network.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub struct Scheduling {
     pub latency: Duration,
     /// How often a wait ends early with nothing.
     pub spurious: f64,
+    /// How often a sender is held up between a poll and its send, or the main thread before it looks, and how long at most.
+    pub stall: f64,
+    pub longest_stall: Duration,
     /// Idle looks of the main thread become rare when nothing happens; only where the exact end does not matter.
     pub lazy_ticks: bool,
 }
@@ -133,7 +140,7 @@ impl Scenario {
             deadline: rng.chance(0.12).then(|| Duration::from_secs_f64(about * rng.between(0.1, 4.0))),
             expiry: rng.chance(0.05).then(|| Duration::from_secs_f64(about * rng.between(0.1, 1.5))),
             measuring,
-            scheduling: scheduling(&mut rng),
+            scheduling: scheduling(timing, &mut rng),
             timing,
             payload,
             list,
@@ -150,6 +157,47 @@ impl Scenario {
             Some(index) => plan::single(len, self.list.len(), index).unwrap(),
             None => plan::balanced(len, &self.latencies).unwrap(),
         }
+    }
+
+    /// When the assignment comes: an instant to count from; nothing depends on which.
+    pub fn start(&self) -> Instant {
+        static EPOCH: OnceLock<Instant> = OnceLock::new();
+        *EPOCH.get_or_init(Instant::now)
+    }
+
+    /// The ranges of a receiver, as planned.
+    pub fn ranges(&self, receiver: usize) -> Vec<SeqRange> {
+        let plan = self.plan();
+        let entries = plan.ranges().iter().zip(&self.list);
+        entries.filter(|&(_, &of)| of == receiver).map(|(&range, _)| range).collect()
+    }
+
+    /// The machine of the main thread, as the client makes it.
+    pub fn scheduler(&self) -> Scheduler {
+        let start = self.start();
+        let source = if self.pinged { LatencySource::Given } else { LatencySource::Fallback };
+        let targets = (0..self.receivers.len()).map(|receiver| {
+            let index = self.list.iter().position(|&of| of == receiver).unwrap();
+            let address = Ipv4Addr::from_bits(0x0a00_0001 + receiver as u32).into();
+            Target {
+                index: ListIndex(index),
+                receiver: Receiver { address, name: String::new() },
+                latency: self.single.is_none().then(|| Latency { rtt: self.latencies[index], source }),
+                ranges: self.ranges(receiver),
+            }
+        });
+        let balance = self.single.is_none();
+        let config = Config {
+            tid: self.tid,
+            rto: self.timing,
+            failover: balance && self.failover,
+            rebalance: balance && self.rebalance,
+            floor: self.plan().floor(),
+            deadline: self.deadline.map(|limit| start + limit),
+            progress: None,
+            watch_expiry: false,
+        };
+        Scheduler::new(targets.collect(), config, start)
     }
 
     /// The longest that the man page allows the transfer to take, without the lateness of wake-ups.
@@ -216,8 +264,13 @@ fn timing(rng: &mut Rng) -> RtoConfig {
     }
 }
 
-fn scheduling(rng: &mut Rng) -> Scheduling {
-    let exact = Scheduling { lazy_ticks: true, ..Scheduling::default() };
+fn scheduling(timing: RtoConfig, rng: &mut Rng) -> Scheduling {
+    let exact = Scheduling {
+        lazy_ticks: true,
+        stall: rng.choose(&[0.0, 0.0, 0.01, 0.1]),
+        longest_stall: rng.log_seconds(1e-3, timing.give_up.as_secs_f64() * 2.0),
+        ..Scheduling::default()
+    };
     match rng.below(4) {
         0 => exact,
         1 => Scheduling { latency: Duration::from_micros(50), spurious: 0.01, ..exact },

@@ -1,14 +1,15 @@
 //! How long it takes when nobody ever answers.
 
-use super::audit::Outcome;
 use super::machine;
 use super::run;
 use super::scenario::{Condition, Fate, Scenario, Start};
+use mdalp::protocol::scheduler::Outcome;
 
 /// The scenario of the seed, with receivers that are all dead from the beginning.
 fn dead(seed: u64) -> Scenario {
     let mut scenario = Scenario::of_seed(seed);
     scenario.deadline = None;
+    scenario.scheduling.stall = 0.0;
     for receiver in &mut scenario.receivers {
         receiver.fates = vec![Fate { after: 0, condition: Condition::Silent, lasts: None }];
         receiver.reliable = false;

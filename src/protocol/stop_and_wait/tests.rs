@@ -1,12 +1,43 @@
 //! The machine in virtual time: a small network that loses what the test says, and jumps from event to event.
 
 use super::*;
-use crate::testing::{Rng, ms, start};
+use crate::testing::{Rng, ack, ms, start};
 use std::collections::VecDeque;
 
 const CONFIG: RtoConfig =
     RtoConfig { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
 const TID: Tid = Tid(3740);
+
+/// A machine that has begun a range of so many packets.
+fn machine(
+    lane: &Arc<Lane>,
+    packets: u32,
+    config: RtoConfig,
+    ping: Option<Duration>,
+    deadline: Option<Instant>,
+) -> StopAndWait {
+    let range = SeqRange::over_bytes(Seq(0), 0..u64::from(packets) * 100).unwrap();
+    lane.set_range(range.first(), range.end());
+    let mut machine = StopAndWait::new(TID, config, Arc::clone(lane), ping, deadline);
+    machine.begin(range);
+    machine
+}
+
+/// What a step is, without what the tests of timers do not look at.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Transmit(u32, u32),
+    Wait(Instant),
+    Other,
+}
+
+fn seen(step: &Step) -> Seen {
+    match step {
+        Step::Transmit { seq, transmission, .. } => Seen::Transmit(seq.0, *transmission),
+        Step::Wait(until) => Seen::Wait(*until),
+        _ => Seen::Other,
+    }
+}
 
 /// One receiver behind a network with this round trip. Everything that is sent is acknowledged, unless it is lost.
 struct World<R, L> {
@@ -31,8 +62,7 @@ impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
     fn with_ping(ping: Option<Duration>, packets: u32, config: RtoConfig, rtt: R, lost: L) -> Self {
         let start = start();
         let lane = Arc::new(Lane::new(start));
-        lane.set_range(Seq(0), Seq(packets));
-        let machine = StopAndWait::new(TID, config, Arc::clone(&lane), ping, None);
+        let machine = machine(&lane, packets, config, ping, None);
         Self { machine, lane, start, now: start, rtt, lost, acks: VecDeque::new(), sent: Vec::new() }
     }
 
@@ -40,9 +70,13 @@ impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
     fn run(&mut self) -> Step {
         loop {
             match self.machine.poll(self.now) {
-                Step::Transmit { seq, transmission } => {
+                Step::Transmit { seq, transmission, wait, .. } => {
                     self.carry(seq, transmission);
-                    self.compare_patience();
+                    assert_eq!(
+                        self.machine.poll(self.now),
+                        Step::Wait(self.now + wait),
+                        "what a poll says, too"
+                    );
                 }
                 Step::Wait(until) => self.advance(until),
                 end => return end,
@@ -50,17 +84,10 @@ impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
         }
     }
 
-    /// What the quick way says is what polling says, after every transmission in every test.
-    fn compare_patience(&mut self) {
-        let patience = self.machine.patience(self.now);
-        if let Step::Wait(until) = self.machine.poll(self.now) {
-            assert_eq!(patience, until - self.now);
-        }
-    }
-
     fn carry(&mut self, seq: Seq, transmission: u32) {
         let passed = self.now - self.start;
         self.sent.push((passed, seq.0, transmission));
+        self.machine.encode(seq, b"payload");
         if !(self.lost)(seq.0, transmission) {
             let at = self.now + (self.rtt)(passed);
             let index = self.acks.partition_point(|&(other, _)| other <= at);
@@ -73,7 +100,7 @@ impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
             Some((at, seq)) => {
                 self.acks.pop_front();
                 self.now = at;
-                self.machine.datagram(at, &Ack { tid: TID, seq }.encode());
+                self.machine.handle_datagram(at, &ack(TID.0, seq.0));
             }
             None => self.now = until,
         }
@@ -174,21 +201,21 @@ fn a_second_ack_of_a_retransmitted_seq_is_a_sample_and_extends_the_running_timer
     // The first packet's ack takes longer than the first timeout, so it is sent twice, and acknowledged twice.
     let mut world = World::new(3, CONFIG, constant(ms(1200)), never);
     let now = world.now;
-    let ack = |seq| Ack { tid: TID, seq: Seq(seq) }.encode();
-    assert_eq!(world.machine.poll(now), Step::Transmit { seq: Seq(0), transmission: 1 });
-    assert_eq!(world.machine.poll(now + ms(1000)), Step::Transmit { seq: Seq(0), transmission: 2 });
+    let ack = |seq| ack(TID.0, seq);
+    assert_eq!(seen(&world.machine.poll(now)), Seen::Transmit(0, 1));
+    assert_eq!(seen(&world.machine.poll(now + ms(1000))), Seen::Transmit(0, 2));
     let after = |ms_| now + ms(ms_);
-    world.machine.datagram(after(1200), &ack(0));
+    world.machine.handle_datagram(after(1200), &ack(0));
     assert_eq!(world.lane.srtt(), None, "the ack of either transmission");
-    assert_eq!(world.machine.poll(after(1200)), Step::Transmit { seq: Seq(1), transmission: 1 });
+    assert_eq!(seen(&world.machine.poll(after(1200))), Seen::Transmit(1, 1));
     assert_eq!(world.machine.poll(after(1200)), Step::Wait(after(1200 + 1250)), "a quarter more than before");
-    let other = Ack { tid: Tid(1), seq: Seq(0) }.encode();
-    assert_eq!(world.machine.datagram(after(2100), &other), Received::Ignored);
+    let other = crate::testing::ack(1, 0);
+    assert_eq!(world.machine.handle_datagram(after(2100), &other), Received::Ignored);
     assert_eq!(world.lane.srtt(), None, "another transaction's ack proves nothing");
-    assert_eq!(world.machine.datagram(after(2200), &ack(0)), Received::Ignored);
+    assert_eq!(world.machine.handle_datagram(after(2200), &ack(0)), Received::Ignored);
     assert_eq!(world.lane.srtt(), Some(ms(1200)));
     assert_eq!(world.machine.poll(after(2200)), Step::Wait(after(1200 + 2400)), "SRTT + 4 × R/4");
-    world.machine.datagram(after(2300), &ack(0));
+    world.machine.handle_datagram(after(2300), &ack(0));
     assert_eq!(world.machine.poll(after(2300)), Step::Wait(after(1200 + 2400)), "a third ack is none");
 }
 
@@ -234,7 +261,10 @@ fn a_silent_receiver_is_lost_after_the_give_up_time_and_at_least_three_transmiss
         let config = RtoConfig { give_up: Duration::from_secs(give_up), ..CONFIG };
         let mut world = World::new(3, config, constant(ms(10)), |seq, _| seq == 1);
         let end = world.run();
-        let Step::Lost(LostCause::Silent { waited, transmissions }) = end else { panic!("{end:?}") };
+        let Step::Ended(ExitReason::Lost(LossReason::Silent { seq, waited, transmissions, .. })) = end else {
+            panic!("{end:?}")
+        };
+        assert_eq!(seq, Seq(1));
         assert_eq!(waited, config.give_up);
         assert!(transmissions >= 3);
         assert_eq!(world.machine.outstanding(), Some(Seq(1)));
@@ -245,23 +275,24 @@ fn a_silent_receiver_is_lost_after_the_give_up_time_and_at_least_three_transmiss
 fn only_the_outstanding_seqs_ack_moves_it_and_nothing_else_extends_the_deadline() {
     let mut world = World::new(3, CONFIG, constant(ms(10)), never);
     let now = world.now;
-    assert_eq!(world.machine.poll(now), Step::Transmit { seq: Seq(0), transmission: 1 });
+    assert_eq!(seen(&world.machine.poll(now)), Seen::Transmit(0, 1));
+    world.machine.encode(Seq(0), b"payload");
     let deadline = world.machine.poll(now);
     let huge = [b'x'; 65_507];
-    let other_tid = Ack { tid: Tid(3741), seq: Seq(0) }.encode();
-    let stale = Ack { tid: TID, seq: Seq(9) }.encode();
+    let other_tid = ack(3741, 0);
+    let stale = ack(TID.0, 9);
     for datagram in
         [&b""[..], b"Type:3;TID:3740;SEQ:0", b"Type:3;TID:3740;SEQ:00;", &other_tid, &stale, &huge]
     {
-        assert_eq!(world.machine.datagram(now + ms(5), datagram), Received::Ignored);
+        assert_eq!(world.machine.handle_datagram(now + ms(5), datagram), Received::Ignored);
         assert_eq!(world.machine.poll(now + ms(5)), deadline);
     }
     assert_eq!(world.lane.ignored(), 6);
     assert_eq!((world.lane.acked(), world.lane.transmissions()), (0, 1));
-    let ack = Ack { tid: TID, seq: Seq(0) }.encode();
-    assert_eq!(world.machine.datagram(now + ms(7), &ack), Received::Acked(ms(7)));
-    assert_eq!(world.machine.poll(now + ms(7)), Step::Transmit { seq: Seq(1), transmission: 1 });
-    assert_eq!(world.machine.datagram(now + ms(8), &ack), Received::Ignored, "a duplicate is stale");
+    let ack = ack(TID.0, 0);
+    assert_eq!(world.machine.handle_datagram(now + ms(7), &ack), Received::Acked(ms(7)));
+    assert_eq!(seen(&world.machine.poll(now + ms(7))), Seen::Transmit(1, 1));
+    assert_eq!(world.machine.handle_datagram(now + ms(8), &ack), Received::Ignored, "a duplicate is stale");
     assert!(matches!(world.machine.poll(now + ms(8)), Step::Wait(_)), "and does not resend");
 }
 
@@ -273,14 +304,15 @@ fn five_refusals_in_a_row_each_on_its_own_timer_lose_the_receiver() {
         match world.machine.poll(world.now) {
             Step::Transmit { .. } => {
                 transmissions += 1;
-                world.machine.refused();
-                world.machine.refused(); // several errors for one transmission count once
+                world.machine.handle_refusal();
+                world.machine.handle_refusal(); // several errors for one transmission count once
             }
             Step::Wait(until) => world.now = until,
             end => break end,
         }
     };
-    assert_eq!((end, transmissions), (Step::Lost(LostCause::Refused), MAX_REFUSALS));
+    let refused = LossReason::Refused { seq: Seq(0), times: MAX_REFUSALS };
+    assert_eq!((end, transmissions), (Step::Ended(ExitReason::Lost(refused)), MAX_REFUSALS));
     assert!(world.elapsed() < CONFIG.give_up);
 }
 
@@ -289,11 +321,11 @@ fn one_answer_among_the_refusals_keeps_the_receiver() {
     let mut world = World::new(2, CONFIG, constant(ms(10)), |_, n| n <= 4);
     let end = loop {
         match world.machine.poll(world.now) {
-            Step::Transmit { seq, transmission } if transmission <= 4 => {
+            Step::Transmit { seq, transmission, .. } if transmission <= 4 => {
                 world.carry(seq, transmission);
-                world.machine.refused();
+                world.machine.handle_refusal();
             }
-            Step::Transmit { seq, transmission } => world.carry(seq, transmission),
+            Step::Transmit { seq, transmission, .. } => world.carry(seq, transmission),
             Step::Wait(until) => world.advance(until),
             end => break end,
         }
@@ -305,10 +337,9 @@ fn one_answer_among_the_refusals_keeps_the_receiver() {
 fn nothing_is_sent_after_the_deadline() {
     let begin = start();
     let lane = Arc::new(Lane::new(begin));
-    lane.set_range(Seq(0), Seq(5));
-    let mut machine = StopAndWait::new(TID, CONFIG, Arc::clone(&lane), None, Some(begin + ms(900)));
+    let mut machine = machine(&lane, 5, CONFIG, None, Some(begin + ms(900)));
     assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
     assert_eq!(machine.poll(begin), Step::Wait(begin + ms(900)), "the deadline comes before the timer");
-    assert_eq!(machine.poll(begin + ms(900)), Step::Expired);
-    assert_eq!(lane.transmissions(), 1);
+    assert_eq!(machine.poll(begin + ms(900)), Step::Ended(ExitReason::Stopped));
+    assert_eq!(machine.outstanding(), Some(Seq(0)));
 }

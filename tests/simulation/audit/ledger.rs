@@ -1,39 +1,47 @@
-//! The client's ledger against the books: at every step of the main thread, and at the end.
+//! The scheduler's ledger against the books: whenever it waits, and at the end.
 
-use super::{Audit, Check, Outcome, Rule, ensure};
+use super::{Audit, Check, Rule, ensure};
 use crate::simulation::network::Network;
-use mdalp::protocol::workload::{Worker, Workload};
+use mdalp::protocol::scheduler::{Outcome, Scheduler};
+use mdalp::protocol::worker::Worker;
 use mdalp::protocol::{Seq, SeqRange};
 use std::time::Duration;
 
 impl Audit<'_> {
-    /// What holds of the ledger at any time: every packet is acknowledged, to be done, or left behind.
-    pub fn ledger(&self, workload: &Workload) -> Check {
-        let abandoned = self.seqs.iter().filter(|packet| packet.abandoned).count() as u32;
-        let mut counted = abandoned;
-        let mut uncertain = 0;
-        for (books, worker) in self.receivers.iter().zip(workload.workers()) {
-            let acked = worker.lane().acked();
-            ensure(books.acked == acked, Rule::ReportIsTrue, || format!("{acked} acked, {books:?}"))?;
-            counted += acked + worker.remaining_packets();
-            // The outstanding packet counts as one to come, also when there is none just now.
-            uncertain += u32::from(books.outstanding.is_none() && worker.remaining_packets() > 0);
+    /// What holds whenever all signals are handled: every packet is acknowledged, to be done by its owner, or left behind.
+    pub fn settled(&self, scheduler: &Scheduler) -> Check {
+        let broken = Rule::NothingGetsLost;
+        let survivors = self.receivers.iter().any(|books| !books.lost);
+        let may_move = self.scenario.single.is_none() && self.scenario.failover;
+        for (books, worker) in self.receivers.iter().zip(scheduler.workers()) {
+            let told =
+                |what: &str| format!("{what}: {books:?}, {} in the ledger", worker.remaining_packets());
+            if books.lost {
+                ensure(books.owned == 0 || !survivors || !may_move, broken, || told("left behind"))?;
+            } else {
+                ensure(books.owned == worker.remaining_packets(), broken, || told("miscounted"))?;
+            }
         }
-        let packets = self.packets();
-        ensure((packets..=packets + uncertain).contains(&counted), Rule::NothingGetsLost, || {
-            format!("{counted} packets in the ledger, {packets} in the payload, {uncertain} uncertain")
-        })
+        Ok(())
     }
 
     /// The end of the transfer, and what its report says.
-    pub fn ends(&self, outcome: Outcome, elapsed: Duration, workload: &Workload, network: &Network) -> Check {
+    pub fn ends(
+        &self,
+        outcome: Outcome,
+        elapsed: Duration,
+        scheduler: &Scheduler,
+        network: &Network,
+    ) -> Check {
         let late = self.scenario.scheduling.late;
         let bound = self.scenario.bound(self.packets());
         let latency =
             self.scenario.scheduling.latency * (4 * (self.packets() + self.receivers.len() as u32 + 1));
-        let bound = bound.mul_f64(1.0 + late) + latency;
+        let bound = bound.mul_f64(1.0 + late) + latency + self.stalled;
         ensure(elapsed <= bound, Rule::Ends, || format!("after {elapsed:?}, bound {bound:?}"))?;
-        self.report(workload.workers())?;
+        for (receiver, worker) in scheduler.workers().iter().enumerate() {
+            self.report(receiver, worker)?;
+        }
         let unacked = self.seqs.iter().position(|packet| packet.acked_by.is_none());
         let told = || format!("{outcome:?}, first SEQ without ack: {unacked:?}");
         match outcome {
@@ -44,33 +52,40 @@ impl Audit<'_> {
             Outcome::Incomplete => ensure(unacked.is_some(), Rule::OutcomeIsTrue, told)?,
             Outcome::Deadline => {
                 let passed = self.deadline.is_some_and(|deadline| self.start + elapsed >= deadline);
-                let known = workload.is_complete();
-                ensure(passed && !known, Rule::OutcomeIsTrue, told)?;
+                // Complete is complete, also if the last ack came as the deadline passed.
+                ensure(passed && unacked.is_some(), Rule::OutcomeIsTrue, told)?;
             }
         }
         let fine = outcome == Outcome::Complete || !self.scenario.must_complete();
         ensure(fine, Rule::CompletesIfItCan, told)
     }
 
-    /// What each receiver is said to have acknowledged is what it did.
-    fn report(&self, workers: &[Worker]) -> Check {
-        let mut claimed = vec![None; self.seqs.len()];
-        for (receiver, worker) in workers.iter().enumerate() {
-            let ranges = worker.acked_ranges();
-            for seq in ranges.iter().flat_map(|range| range.first().0..range.end().0) {
-                let before = claimed[seq as usize].replace(receiver);
-                ensure(before.is_none(), Rule::ReportIsTrue, || format!("SEQ {seq} is in the report twice"))?;
-            }
-            let bytes: u64 = ranges.iter().map(SeqRange::len).sum();
-            let of = self.seqs.iter().filter(|packet| packet.acked_by == Some(receiver));
-            let truth: u64 = of.map(|packet| packet.bytes.len() as u64).sum();
-            ensure(bytes == truth && worker.acked_bytes() == truth, Rule::ReportIsTrue, || {
-                format!("receiver {receiver}: {bytes} and {} bytes, not {truth}", worker.acked_bytes())
-            })?;
-        }
-        let truth = self.seqs.iter().map(|packet| packet.acked_by);
-        let wrong = claimed.iter().copied().zip(truth).position(|(claimed, truth)| claimed != truth);
-        ensure(wrong.is_none(), Rule::ReportIsTrue, || format!("SEQ {wrong:?} is claimed wrongly"))
+    /// What is said of a receiver is what the network has seen.
+    fn report(&self, receiver: usize, worker: &Worker) -> Check {
+        let books = &self.receivers[receiver];
+        let told = |what: &str| format!("receiver {receiver}: {what}: {books:?}, {:?}", worker.lane());
+        let ranges = worker.acked_ranges();
+        let mut claimed: Vec<u32> = ranges.iter().flat_map(|range| range.first().0..range.end().0).collect();
+        claimed.sort_unstable();
+        let acked = self.seqs.iter().zip(0..).filter(|(packet, _)| packet.acked_by == Some(receiver));
+        let (truth, bytes): (Vec<u32>, Vec<u64>) =
+            acked.map(|(packet, seq)| (seq, packet.bytes.len() as u64)).unzip();
+        ensure(claimed == truth, Rule::ReportIsTrue, || told("acknowledged SEQs"))?;
+        let bytes: u64 = bytes.iter().sum();
+        let counted: u64 = ranges.iter().map(SeqRange::len).sum();
+        ensure(counted == bytes && worker.acked_bytes() == bytes, Rule::ReportIsTrue, || told("bytes"))?;
+        let lane = worker.lane();
+        let counts = (lane.acked(), lane.transmissions(), lane.retransmissions(), lane.ignored());
+        let truth = (books.acked, books.transmissions, books.retransmissions, books.ignored);
+        ensure(counts == truth, Rule::ReportIsTrue, || told("counts"))?;
+        ensure(lane.last_ack() == books.last_ack, Rule::ReportIsTrue, || told("last ack"))?;
+        let sampled = books.samples.as_ref().map(|samples| samples.start()..=samples.end());
+        let srtt = lane.srtt();
+        let fine = match (&sampled, &srtt) {
+            (Some(samples), Some(srtt)) => samples.contains(&srtt),
+            (samples, srtt) => samples.is_none() && srtt.is_none(),
+        };
+        ensure(fine, Rule::ReportIsTrue, || told("round trip"))
     }
 
     /// What the receivers have makes the payload, put together in the order of SEQs.
@@ -79,7 +94,7 @@ impl Audit<'_> {
         for seq in (0..self.packets()).map(Seq) {
             let mut stored = network.stored(seq);
             let Some(first) = stored.next() else {
-                return ensure(false, Rule::ContentArrives, || format!("nobody has SEQ {seq}"));
+                return ensure(false, Rule::ContentArrives, || format!("no receiver has SEQ {seq}"));
             };
             let same = stored.all(|other| other == first);
             ensure(same, Rule::ContentArrives, || format!("two contents of SEQ {seq}"))?;

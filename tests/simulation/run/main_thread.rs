@@ -1,128 +1,94 @@
-//! The main thread: what `Transfer` in client/transfer.rs does.
+//! The main thread: it hands over what is pending, and does what the scheduler says.
 
-use super::{Doing, Signal, Simulation, What, ping, tell};
-use crate::simulation::audit::{Check, Outcome};
-use crate::simulation::machine::Parts;
+use super::{Simulation, ThreadState, What, trace};
+use crate::simulation::audit::Check;
 use crate::simulation::scenario::Start;
 use crate::simulation::tally::Class;
-use mdalp::protocol::workload::Worker;
-use mdalp::protocol::{Seq, SeqRange};
-use std::sync::Arc;
-use std::time::Duration;
-
-/// How often the client's main thread looks whether rebalancing has come to pay.
-pub(super) const REBALANCE_TICK: Duration = Duration::from_millis(50);
+use mdalp::protocol::scheduler::{Signal, Step};
+use mdalp::protocol::stop_and_wait::ExitReason;
+use mdalp::protocol::{LossReason, SeqRange, WorkerId};
+use std::time::{Duration, Instant};
 
 impl Simulation<'_> {
-    pub(super) fn main_loop_top(&mut self) -> Check {
-        self.dispatch()?;
-        self.audit.ledger(&self.workload)?;
-        if !self.workload.is_under_way() {
-            let complete = self.workload.is_complete();
-            let outcome = if complete { Outcome::Complete } else { Outcome::Incomplete };
-            self.main.outcome = Some((outcome, self.now));
+    pub(super) fn main_thread_wakes(&mut self) -> Check {
+        if self.now < self.held_until {
             return Ok(());
         }
-        let deadline = self.scenario.deadline.map(|limit| self.start + limit);
-        if deadline.is_some_and(|at| self.now >= at) {
-            self.main.outcome = Some((Outcome::Deadline, self.now));
+        if self.outcome.is_none()
+            && let Some(stall) = self.stall()
+        {
+            self.exercised.note(Class::MainStall);
+            self.held_until = self.now + stall;
+            self.at(self.held_until, What::Main);
             return Ok(());
         }
-        let tick = self.policy.rebalance.then_some(self.now + self.main.tick);
-        let idle = |w: &Worker| !w.is_lost() && w.remaining_packets() == 0;
-        // While nobody is idle a look changes nothing, so it need not be simulated.
-        let tick = tick.filter(|_| self.workload.workers().iter().any(idle));
-        if self.scenario.scheduling.lazy_ticks {
-            self.main.tick = (self.main.tick + self.main.tick / 16).min(Duration::from_secs(10));
-        }
-        self.main.wakes_at = [deadline, tick].into_iter().flatten().min();
-        if let Some(at) = self.main.wakes_at {
-            let at = at.max(self.now) + self.latency();
-            self.at(at, What::Main);
-        }
-        Ok(())
+        self.main_thread_runs()
     }
 
-    pub(super) fn main_wakes(&mut self) -> Check {
-        while self.main.outcome.is_none() {
-            match self.main.signals.pop_front() {
-                Some((worker, signal)) => {
-                    self.main.tick = REBALANCE_TICK;
-                    self.take(worker, signal)?;
-                }
-                None if self.main.wakes_at.is_some_and(|at| self.now >= at) => {}
-                None => break,
-            }
-            self.main.wakes_at = None;
-            self.main_loop_top()?;
+    pub(super) fn main_thread_runs(&mut self) -> Check {
+        if self.outcome.is_some() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn take(&mut self, worker: usize, signal: Signal) -> Check {
-        match signal {
-            Signal::Completed => {
-                tell!(self, "receiver {worker} has completed its range");
-                self.workload.completed(worker);
-                Ok(())
-            }
-            Signal::Lost(first_unacked) => self.lose(worker, first_unacked),
-            Signal::Stopped => Ok(()),
+        if !self.signals.is_empty() {
+            self.laziness = Duration::ZERO;
         }
-    }
-
-    fn lose(&mut self, worker: usize, first_unacked: Option<Seq>) -> Check {
-        let (left, moves) = self.workload.lost(worker, first_unacked, self.now - self.start);
-        tell!(self, "receiver {worker} is lost, {left} packets go: {moves:?}");
-        self.exercised.note(Class::Death);
-        if self.audit.has_inherited(worker) {
-            self.exercised.note(Class::HeirDied);
+        while let Some((worker, signal)) = self.signals.pop_front() {
+            trace!(self, "receiver {worker:?}: {signal:?}");
+            self.scheduler.handle(self.now, worker, signal);
         }
-        self.failovers += u32::from(!moves.is_empty());
-        self.audit.lost(worker, left, &moves, self.policy.failover)
-    }
-
-    fn dispatch(&mut self) -> Check {
         loop {
-            let elapsed = self.now - self.start;
-            let moves = self.workload.rebalance(elapsed);
-            if !moves.is_empty() {
-                tell!(self, "rebalancing: {moves:?}");
-                self.rebalances += 1;
-                self.audit.rebalanced(&moves)?;
-            }
-            let Some((worker, range)) = self.workload.next_assignment(elapsed) else { return Ok(()) };
-            self.audit.assigned(worker, range)?;
-            if self.assign(worker, range).is_err() {
-                self.lose(worker, None)?;
+            match self.scheduler.poll(self.now) {
+                Step::Assign(worker, range) => {
+                    self.audit.assigned(self.now, worker, range)?;
+                    self.assign(worker, range);
+                }
+                Step::Report(notice) => {
+                    trace!(self, "{notice:?}");
+                    self.audit.notice(&notice)?;
+                }
+                Step::Wait(until) => {
+                    self.audit.settled(&self.scheduler)?;
+                    self.look_again(until);
+                    return Ok(());
+                }
+                Step::Done(outcome) => {
+                    self.audit.settled(&self.scheduler)?;
+                    self.audit.ends(outcome, self.now - self.start, &self.scheduler, &self.network)?;
+                    self.outcome = Some((outcome, self.now));
+                    return Ok(());
+                }
             }
         }
     }
 
-    fn assign(&mut self, worker: usize, range: SeqRange) -> Result<(), ()> {
-        tell!(self, "receiver {worker} gets SEQ {} to {}", range.first(), range.end());
-        if self.threads[worker].doing == Doing::Unborn {
-            if self.scenario.receivers[worker].start == Start::NoThread {
-                self.exercised.note(Class::Unusable);
-                return Err(());
-            }
-            self.spawn(worker);
+    /// A thread that waits is woken late, but a lazy one only where the exact end does not matter.
+    fn look_again(&mut self, until: Option<Instant>) {
+        let Some(until) = until else { return };
+        let deadline = self.scenario.deadline.map(|limit| self.start + limit);
+        let mut at = until.max(self.now) + self.latency();
+        if self.scenario.scheduling.lazy_ticks {
+            self.laziness = (self.laziness * 17 / 16 + Duration::from_millis(3)).min(Duration::from_secs(10));
+            at = deadline.unwrap_or(at + self.laziness).min(at + self.laziness);
         }
-        self.threads[worker].work.push_back(range);
+        self.at(at, What::Main);
+    }
+
+    fn assign(&mut self, worker: WorkerId, range: SeqRange) {
+        trace!(self, "receiver {worker:?} gets SEQ {range}");
         let at = self.now + self.latency();
-        self.at(at, What::Work(worker));
-        Ok(())
-    }
-
-    fn spawn(&mut self, worker: usize) {
-        let parts = Parts {
-            tid: self.scenario.tid,
-            timing: self.scenario.timing,
-            lane: Arc::clone(self.workload.workers()[worker].lane()),
-            ping: ping(self.scenario, worker),
-            deadline: self.scenario.deadline.map(|limit| self.start + limit),
-        };
-        self.threads[worker].machine = Some((self.maker)(parts));
-        self.threads[worker].doing = Doing::Nothing;
+        let start = self.scenario.receivers[worker.0].start;
+        let thread = &mut self.threads[worker.0];
+        if thread.state == ThreadState::NotStarted {
+            if start == Start::NoThread {
+                self.exercised.note(Class::Unusable);
+                let reason = LossReason::LocalFailure { what: "thread", error: String::new() };
+                self.scheduler.handle(self.now, worker, Signal::Exited(ExitReason::Lost(reason)));
+                return;
+            }
+            thread.machine = Some((self.maker)(self.scenario, &self.scheduler, worker));
+            thread.state = ThreadState::WaitingForWork;
+        }
+        thread.work.push_back(range);
+        self.at(at, What::Work(worker.0));
     }
 }

@@ -1,13 +1,15 @@
-//! A receiver's thread: what `Sender` in sender.rs does.
+//! A receiver's thread: it waits, sends, receives, and does what the machine says.
 
-use super::{Doing, Signal, Simulation, What, tell};
+use super::{Simulation, ThreadState, What, trace};
+use crate::loopback::wire;
 use crate::simulation::audit::{Check, Rule, Violation};
 use crate::simulation::network::Arrival;
 use crate::simulation::scenario::Start;
 use crate::simulation::tally::Class;
-use mdalp::protocol::message::Ack;
-use mdalp::protocol::stop_and_wait::{LostCause, Received, Step};
-use mdalp::protocol::{Seq, SeqRange};
+use mdalp::protocol::scheduler::Signal;
+use mdalp::protocol::stop_and_wait::{ExitReason, Received, Step};
+use mdalp::protocol::{LossReason, Seq, WorkerId};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Waits above this are taken in slices by the sender.
@@ -20,157 +22,137 @@ const SOCKET_BUFFER: usize = 256;
 const MOST_POLLS: u32 = 5_000;
 
 impl Simulation<'_> {
-    pub(super) fn signal(&mut self, worker: usize, signal: Signal) {
-        self.main.signals.push_back((worker, signal));
+    fn signal(&mut self, worker: usize, signal: Signal) {
+        self.signals.push_back((WorkerId(worker), signal));
         let at = self.now + self.latency();
         self.at(at, What::Main);
     }
 
-    fn end(&mut self, worker: usize, signal: Signal) {
-        self.threads[worker].doing = Doing::Ended;
-        self.signal(worker, signal);
+    fn exit(&mut self, worker: usize, reason: ExitReason) {
+        self.threads[worker].state = ThreadState::Ended;
+        self.signal(worker, Signal::Exited(reason));
     }
 
-    pub(super) fn thread_takes_work(&mut self, worker: usize) -> Check {
-        if self.threads[worker].doing != Doing::Nothing {
+    pub(super) fn thread_gets_work(&mut self, worker: usize) -> Check {
+        if self.threads[worker].state != ThreadState::WaitingForWork {
             return Ok(());
         }
         if self.scenario.receivers[worker].start == Start::NoSocket {
             self.exercised.note(Class::Unusable);
-            self.end(worker, Signal::Lost(None));
+            let reason = LossReason::LocalFailure { what: "socket", error: String::new() };
+            self.exit(worker, ExitReason::Lost(reason));
             return Ok(());
         }
-        let Some(range) = self.threads[worker].work.pop_front() else { return Ok(()) };
-        self.threads[worker].doing = Doing::Sending(range);
-        self.send_range(worker)
+        let thread = &mut self.threads[worker];
+        let (Some(range), Some(machine)) = (thread.work.pop_front(), &mut thread.machine) else {
+            return Ok(());
+        };
+        machine.begin(range);
+        thread.state = ThreadState::Sending;
+        self.send_range(worker, false)
     }
 
-    /// `Sender::send_range` from one blocking wait to the next.
-    fn send_range(&mut self, worker: usize) -> Check {
-        let Doing::Sending(range) = self.threads[worker].doing else { return Ok(()) };
+    /// From one blocking wait to the next. A thread may be held up between the poll that gives a packet out and the send, by a
+    /// slow disk or by whoever reads its trace.
+    pub(super) fn send_range(&mut self, worker: usize, mut held_up: bool) -> Check {
         self.threads[worker].wakes_at = None;
         for _ in 0..MOST_POLLS {
-            let Some(machine) = self.threads[worker].machine.as_mut() else { return Ok(()) };
-            match machine.poll(self.now) {
-                Step::Transmit { seq, transmission } => {
-                    // The sender waits so long without asking again: it must be what a poll would say.
-                    let patience = machine.patience(self.now);
-                    self.transmit(worker, &range, seq, transmission)?;
-                    self.is_patient(worker, patience)?;
-                }
-                Step::Wait(until) => {
-                    self.audit.waits(self.now, worker, until)?;
-                    self.threads[worker].until = until;
-                    if !self.receives_at_once(worker)? {
-                        self.block(worker, until);
+            let Some(machine) = &mut self.threads[worker].machine else { return Ok(()) };
+            let step = if held_up { machine.postpone(self.now) } else { machine.poll(self.now) };
+            match step {
+                Step::Transmit { seq, transmission, bytes, wait } => {
+                    if !std::mem::take(&mut held_up)
+                        && let Some(stall) = self.stall()
+                    {
+                        self.exercised.note(Class::SenderStall);
+                        self.audit.held_up(worker, transmission, stall);
+                        self.at(self.now + stall, What::Resume(worker));
                         return Ok(());
                     }
+                    self.transmit(worker, seq, transmission, bytes)?;
+                    self.threads[worker].until = self.now + wait;
                 }
+                Step::Wait(until) => self.threads[worker].until = until,
                 Step::Idle => {
                     self.audit.idle(worker)?;
-                    self.threads[worker].doing = Doing::Nothing;
+                    self.threads[worker].state = ThreadState::WaitingForWork;
                     self.signal(worker, Signal::Completed);
                     return Ok(());
                 }
-                Step::Lost(cause) => {
-                    tell!(self, "receiver {worker} is given up: {cause:?}");
-                    let first_unacked = machine.outstanding();
-                    self.audit.gives_up(self.now, worker, cause)?;
-                    if cause == LostCause::Refused {
-                        self.exercised.note(Class::LostToRefusals);
-                    }
-                    self.end(worker, Signal::Lost(first_unacked));
-                    return Ok(());
-                }
-                Step::Expired => {
-                    self.audit.expired(self.now, worker)?;
-                    self.end(worker, Signal::Stopped);
+                Step::Ended(reason) => {
+                    trace!(self, "receiver {worker} ends: {reason:?}");
+                    self.audit.exits(self.now, worker, &reason)?;
+                    self.exit(worker, reason);
                     return Ok(());
                 }
             }
+            self.audit.waits(self.now, worker, self.threads[worker].until)?;
+            if !self.receive_one(worker)? {
+                self.block(worker);
+                return Ok(());
+            }
+            // A timer counts only if nothing is waiting.
+            while self.now >= self.threads[worker].until && self.receive_one(worker)? {}
         }
         Err(Violation { rule: Rule::Ends, what: format!("receiver {worker} polls without end") })
     }
 
-    fn is_patient(&mut self, worker: usize, patience: Option<Duration>) -> Check {
-        let (Some(patience), Some(machine)) = (patience, self.threads[worker].machine.as_mut()) else {
-            return Ok(());
-        };
-        match machine.poll(self.now) {
-            Step::Wait(until) if until == self.now + patience => Ok(()),
-            step => Err(Violation {
-                rule: Rule::Ends,
-                what: format!("waits {patience:?}, but a poll says {step:?}"),
-            }),
-        }
-    }
-
-    fn transmit(&mut self, worker: usize, range: &SeqRange, seq: Seq, transmission: u32) -> Check {
-        tell!(self, "SEQ {seq} to receiver {worker}, transmission {transmission}");
-        let bytes = range.packet_bytes(seq);
+    fn transmit(&mut self, worker: usize, seq: Seq, transmission: u32, bytes: Range<u64>) -> Check {
+        trace!(self, "SEQ {seq} to receiver {worker}, transmission {transmission}");
         let payload = &self.scenario.payload[bytes.start as usize..bytes.end as usize];
         let thread = &mut self.threads[worker];
-        let datagram = thread.packet.write(seq, payload).unwrap_or_default();
-        self.audit.transmits(self.now, worker, (seq, transmission), datagram)?;
-        if transmission > 1 {
-            self.exercised.note(Class::Retransmission);
-            thread.retransmitted = Some(seq);
-        }
+        let datagram =
+            thread.machine.as_mut().map(|machine| machine.encode(seq, payload)).unwrap_or_default();
+        self.audit.transmits(self.now, worker, (seq, transmission), &datagram)?;
         if self.audit.is_new(worker) {
             thread.first.transmissions = transmission;
-            thread.first_sent.get_or_insert(self.now);
-            if let Some(sent) = thread.first_sent.filter(|_| transmission == 2) {
-                thread.first.resent_after.get_or_insert(self.now - sent);
+            let first_sent = *thread.first_sent.get_or_insert(self.now);
+            if transmission == 2 {
+                thread.first.resent_after.get_or_insert(self.now - first_sent);
             }
         }
         // A pending error is reported by the send, which then is repeated and succeeds.
         thread.pending_refusal = false;
-        for (at, arrival) in self.network.send(self.now, worker, transmission, datagram) {
+        for (at, arrival) in self.network.send(self.now, worker, transmission, &datagram) {
             self.at(at, What::Arrival(worker, arrival));
         }
         Ok(())
     }
 
-    /// `Wire::receive`, if it need not wait. Returns whether it has received anything.
-    fn receives_at_once(&mut self, worker: usize) -> Result<bool, Violation> {
+    /// `recv`, if it need not wait. Returns whether it has received anything.
+    fn receive_one(&mut self, worker: usize) -> Result<bool, Violation> {
         let thread = &mut self.threads[worker];
         let Some(machine) = thread.machine.as_mut() else { return Ok(false) };
         if std::mem::take(&mut thread.pending_refusal) {
-            tell!(self, "receiver {worker} refuses");
-            machine.refused();
+            trace!(self, "receiver {worker} refuses");
+            machine.handle_refusal();
             self.audit.refused(worker);
-            self.exercised.note(Class::Refusal);
             return Ok(true);
         }
         let Some(datagram) = thread.inbox.pop_front() else { return Ok(false) };
-        let ack = Ack::parse(&datagram).filter(|ack| ack.tid == self.scenario.tid);
+        let ack = wire::parse_ack(&datagram).filter(|&(tid, _)| tid == self.scenario.tid.0);
         let outstanding = machine.outstanding();
-        if ack.is_some_and(|ack| Some(ack.seq) == outstanding && !self.network.has(worker, ack.seq)) {
-            // A receiver that lies: nobody can tell.
+        if ack.is_some_and(|(_, seq)| Some(Seq(seq)) == outstanding && !self.network.has(worker, Seq(seq))) {
+            // A receiver that lies: no client can tell.
             return Ok(true);
         }
         if self.now < thread.until {
             self.exercised.note(Class::EarlyPoll);
         }
-        let received = match thread.packet.is_acked_by(&datagram) {
-            true => machine.acknowledged(self.now),
-            false => machine.datagram(self.now, &datagram),
-        };
+        let received = machine.handle_datagram(self.now, &datagram);
         let after = machine.outstanding();
-        tell!(self, "from receiver {worker}: {}: {received:?}", datagram.escape_ascii());
+        trace!(self, "from receiver {worker}: {}: {received:?}", datagram.escape_ascii());
         self.audit.received(self.now, worker, (&datagram, received), after, &self.network)?;
-        if let Received::Acked(_) = received {
+        if received != Received::Ignored {
             let first_sent = thread.first_sent.unwrap_or(self.now);
             thread.first.acked_after.get_or_insert(self.now - first_sent);
-        } else if ack.is_some_and(|ack| thread.retransmitted == Some(ack.seq)) {
-            self.exercised.note(Class::Needless);
         }
         Ok(true)
     }
 
     /// Blocks in `recv` until the wait, or its first slice, ends.
-    fn block(&mut self, worker: usize, until: Instant) {
-        let wait = until - self.now;
+    fn block(&mut self, worker: usize) {
+        let wait = self.threads[worker].until.saturating_duration_since(self.now);
         let scheduling = self.scenario.scheduling;
         let mut slice = if wait > LONG_WAIT { wait / 8 * 7 } else { wait };
         if self.rng.chance(scheduling.spurious) {
@@ -204,27 +186,27 @@ impl Simulation<'_> {
                 if self.now < thread.until {
                     self.exercised.note(Class::EarlyPoll);
                 }
-                // A thread that was waiting has whatever arrived meanwhile.
-                self.receives_at_once(worker)?;
-                return self.send_range(worker);
+                // One datagram ends the wait; a timer counts only if none is waiting.
+                while self.receive_one(worker)? && self.now >= self.threads[worker].until {}
+                return self.send_range(worker, false);
             }
             None => {}
         }
         Ok(())
     }
 
-    pub(super) fn arrives(&mut self, worker: usize, arrival: Arrival) -> Check {
+    pub(super) fn arrives(&mut self, worker: usize, arrival: Arrival) {
         match arrival {
             Arrival::AtReceiver { datagram, assured } => {
                 for (at, arrival) in self.network.receive(self.now, worker, &datagram, assured) {
                     self.at(at, What::Arrival(worker, arrival));
                 }
-                return Ok(());
+                return;
             }
             Arrival::AtClient(datagram) => {
-                let ended = self.threads[worker].doing == Doing::Ended;
-                let ack = Ack::parse(&datagram).filter(|ack| ack.tid == self.scenario.tid);
-                if ended && ack.is_some_and(|ack| self.network.has(worker, ack.seq)) {
+                let ended = self.threads[worker].state == ThreadState::Ended;
+                let ack = wire::parse_ack(&datagram).filter(|&(tid, _)| tid == self.scenario.tid.0);
+                if ended && ack.is_some_and(|(_, seq)| self.network.has(worker, Seq(seq))) {
                     self.exercised.note(Class::TooLateBack);
                 }
                 let assured = self.scenario.receivers[worker].reliable;
@@ -239,6 +221,5 @@ impl Simulation<'_> {
             let latency = self.latency();
             self.wake(worker, wakes_at.min(self.now + latency));
         }
-        Ok(())
     }
 }

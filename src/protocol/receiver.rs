@@ -1,0 +1,88 @@
+//! What is known of a receiver: who it is, how far away, and why it was lost.
+
+use super::Seq;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One entry of the list that the orchestrator assigns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// Where the data goes: an IP literal in the message.
+    pub address: IpAddr,
+    /// What the orchestrator calls it. Any text: escape it before it reaches a terminal.
+    pub name: String,
+}
+
+/// Where a latency comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LatencySource {
+    /// The mean of this many ICMP echo replies.
+    Icmp(u8),
+    /// The mean of this many answers to UDP probes, since the kernel refuses ICMP sockets here.
+    UdpProbe(u8),
+    /// It did not answer, so it counts as the slowest that did.
+    NoReply,
+    /// No receiver answered, so all count alike.
+    Fallback,
+    /// The user gave it.
+    Given,
+}
+
+impl LatencySource {
+    /// Whether the receiver was asked for it, with an answer or without.
+    pub fn was_probed(self) -> bool {
+        match self {
+            Self::Icmp(_) | Self::UdpProbe(_) | Self::NoReply | Self::Fallback => true,
+            Self::Given => false,
+        }
+    }
+}
+
+/// A receiver's latency, the weight of its share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// The round-trip time.
+    pub rtt: Duration,
+    /// Where it comes from.
+    pub source: LatencySource,
+}
+
+impl Latency {
+    /// The round-trip time if it is this receiver's own, measured or given; `None` if it only counts like others.
+    pub fn measured(&self) -> Option<Duration> {
+        match self.source {
+            LatencySource::Icmp(_) | LatencySource::UdpProbe(_) | LatencySource::Given => Some(self.rtt),
+            LatencySource::NoReply | LatencySource::Fallback => None,
+        }
+    }
+}
+
+/// Why a receiver is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LossReason {
+    /// One packet was not acknowledged for as long as the give-up time.
+    Silent {
+        /// Which packet.
+        seq: Seq,
+        /// How long since it was first sent.
+        waited: Duration,
+        /// How often it was sent.
+        transmissions: u32,
+        /// The last error of the system on this socket, if there was one.
+        last_error: Option<String>,
+    },
+    /// Its port is closed: so many transmissions in a row were refused.
+    Refused {
+        /// Which packet.
+        seq: Seq,
+        /// How many transmissions in a row.
+        times: u32,
+    },
+    /// Nothing could be sent to it at all: no thread, no socket, no way there.
+    LocalFailure {
+        /// What could not be had: "thread", "file descriptor", "socket", "route".
+        what: &'static str,
+        /// The system's reason.
+        error: String,
+    },
+}

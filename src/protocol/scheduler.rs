@@ -1,0 +1,367 @@
+//! Everything that the main thread decides while packets are sent: whose work is what, what is next, when to look again, and
+//! when the transfer is over. Failover, rebalancing, deadline and ticks happen here, in this order; what is acknowledged, and
+//! nothing else, makes a transfer complete.
+//!
+//! No I/O. The caller hands over every signal that is pending, and then asks [`Scheduler::poll`] what to do.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a WorkerId is an index of the workers, which never change in number"
+)]
+
+use super::range::packets_in;
+use super::rto::RtoConfig;
+use super::stop_and_wait::{ExitReason, StopAndWait};
+use super::worker::{Target, Worker};
+use super::{Latency, Seq, SeqRange, TRANSACTION_LIFETIME, Tid, WorkerId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often to look whether rebalancing has come to pay, while a receiver is idle.
+const REBALANCE_TICK: Duration = Duration::from_millis(50);
+
+/// How often to look whether the transaction will probably expire.
+const EXPIRY_TICK: Duration = Duration::from_secs(1);
+
+/// What a transfer is to do, besides the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The transaction.
+    pub tid: Tid,
+    /// The timeouts.
+    pub rto: RtoConfig,
+    /// A lost receiver's work goes to the others.
+    pub failover: bool,
+    /// A receiver that has finished takes work from the one that would finish last.
+    pub rebalance: bool,
+    /// Rebalancing leaves every receiver at least this many bytes.
+    pub floor: u64,
+    /// The end of the transfer, come what may.
+    pub deadline: Option<Instant>,
+    /// How often progress is wanted.
+    pub progress: Option<Duration>,
+    /// Whether to tell, once, that the transaction will probably expire first.
+    pub watch_expiry: bool,
+}
+
+/// What a receiver's thread says to the main thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Its range is acknowledged, as far as it was left to it.
+    Completed,
+    /// It has ended.
+    Exited(ExitReason),
+}
+
+/// What the caller is to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Have this range sent by this worker's thread, which is idle or not yet running.
+    Assign(WorkerId, SeqRange),
+    /// Report this.
+    Report(Notice),
+    /// Wait for a signal until this instant, or for ever.
+    Wait(Option<Instant>),
+    /// It is over.
+    Done(Outcome),
+}
+
+/// How a transfer has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every packet is acknowledged.
+    Complete,
+    /// Not every packet is acknowledged, and no receiver is left that could.
+    Incomplete,
+    /// The deadline has passed before every packet was acknowledged.
+    Deadline,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A receiver is lost.
+    Lost {
+        /// Which.
+        worker: WorkerId,
+        /// The packets that it leaves behind.
+        unacked_packets: u32,
+    },
+    /// Packets go to another receiver.
+    Moved {
+        /// Whose they were.
+        from: WorkerId,
+        /// Whose they are.
+        to: WorkerId,
+        /// Which packets.
+        range: SeqRange,
+        /// Why.
+        reason: MoveReason,
+    },
+    /// At this pace the transfer ends after the transaction has probably expired.
+    ExpiryLikely {
+        /// When it would end, since its start.
+        projected: Duration,
+    },
+    /// It is time to report progress.
+    Progress,
+}
+
+/// Why work goes to another receiver than the plan's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveReason {
+    /// Its receiver was lost.
+    Failover,
+    /// A receiver that had finished takes it over.
+    Rebalance,
+}
+
+/// The machine of the main thread.
+#[derive(Debug)]
+pub struct Scheduler {
+    workers: Vec<Worker>,
+    config: Config,
+    start: Instant,
+    packets: u32,
+    notices: VecDeque<Notice>,
+    last_tick: Instant,
+    expiry_told: bool,
+    outcome: Option<Outcome>,
+}
+
+impl Scheduler {
+    /// The work as planned. Times are counted from `start`, the assignment.
+    pub fn new(targets: Vec<Target>, config: Config, start: Instant) -> Self {
+        let packets = targets.iter().map(|target| packets_in(&target.ranges)).sum();
+        Self {
+            workers: targets.into_iter().map(|target| Worker::new(target, start)).collect(),
+            config,
+            start,
+            packets,
+            notices: VecDeque::new(),
+            last_tick: start,
+            expiry_told: false,
+            outcome: None,
+        }
+    }
+
+    /// Returns the workers, in the order of the targets.
+    pub fn workers(&self) -> &[Worker] {
+        &self.workers
+    }
+
+    /// Returns a worker.
+    pub fn worker(&self, id: WorkerId) -> &Worker {
+        &self.workers[id.0]
+    }
+
+    /// Returns the number of packets in the whole payload.
+    pub fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// Makes the machine of a worker's thread. Only a latency that was measured or given makes its first timeout.
+    pub fn machine(&self, id: WorkerId) -> StopAndWait {
+        let worker = self.worker(id);
+        let Config { tid, rto, deadline, .. } = self.config;
+        let ping = worker.target().latency.as_ref().and_then(Latency::measured);
+        StopAndWait::new(tid, rto, Arc::clone(worker.lane()), ping, deadline)
+    }
+
+    /// Handles a worker's signal.
+    pub fn handle(&mut self, now: Instant, id: WorkerId, signal: Signal) {
+        match signal {
+            Signal::Completed => self.workers[id.0].complete(),
+            Signal::Exited(ExitReason::Lost(reason)) => {
+                let left = self.workers[id.0].lose(reason);
+                self.notices.push_back(Notice::Lost { worker: id, unacked_packets: packets_in(&left) });
+                if self.config.failover {
+                    self.redistribute(self.elapsed(now), id, left);
+                }
+            }
+            // The deadline has passed, which the next poll sees.
+            Signal::Exited(ExitReason::Stopped) => {}
+        }
+    }
+
+    /// Returns what to do at `now`.
+    pub fn poll(&mut self, now: Instant) -> Step {
+        if self.notices.is_empty()
+            && self.outcome.is_none()
+            && let Some(step) = self.decide(now)
+        {
+            return step;
+        }
+        match (self.notices.pop_front(), self.outcome) {
+            (Some(notice), _) => Step::Report(notice),
+            (None, Some(outcome)) => Step::Done(outcome),
+            (None, None) => Step::Wait([self.config.deadline, self.next_tick()].into_iter().flatten().min()),
+        }
+    }
+
+    /// Everything that the time alone, or an idle worker, may make necessary. What happens is noted; returns what is to be
+    /// done by the caller.
+    fn decide(&mut self, now: Instant) -> Option<Step> {
+        if self.config.deadline.is_some_and(|deadline| now >= deadline) {
+            self.finish(Outcome::Deadline);
+            return None;
+        }
+        self.rebalance(self.elapsed(now));
+        if !self.notices.is_empty() {
+            return None;
+        }
+        let assignment = self.next_assignment(self.elapsed(now));
+        if assignment.is_none() && !self.workers.iter().any(Worker::is_busy) {
+            self.finish(Outcome::Incomplete);
+        } else if self.next_tick().is_some_and(|tick| now >= tick) {
+            self.last_tick = now;
+            self.tick(self.elapsed(now));
+        }
+        assignment
+    }
+
+    /// Ends the transfer with this outcome, unless every packet is acknowledged: complete is complete, also if the last ack
+    /// came as the deadline passed. What comes from now on changes nothing.
+    pub fn finish(&mut self, outcome: Outcome) {
+        self.workers.iter_mut().for_each(Worker::stop);
+        let outcome = if self.is_complete() { Outcome::Complete } else { outcome };
+        self.outcome.get_or_insert(outcome);
+    }
+
+    /// Whether every packet of the payload is acknowledged, once.
+    fn is_complete(&self) -> bool {
+        let mut acked: Vec<_> = self.workers.iter().flat_map(Worker::acked_ranges).collect();
+        acked.sort_unstable_by_key(|range| range.first().0);
+        let covered =
+            acked.iter().try_fold(0, |end, range| (range.first().0 == end).then_some(range.end().0));
+        covered == Some(self.packets)
+    }
+
+    fn next_assignment(&mut self, elapsed: Duration) -> Option<Step> {
+        let mut workers = self.workers.iter_mut().enumerate();
+        workers.find_map(|(i, worker)| Some(Step::Assign(WorkerId(i), worker.begin_next(elapsed)?)))
+    }
+
+    fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
+    fn next_tick(&self) -> Option<Instant> {
+        let may_rebalance = self.config.rebalance && self.workers.iter().any(Worker::is_idle);
+        let rebalance = may_rebalance.then_some(REBALANCE_TICK);
+        let expiry = (self.config.watch_expiry && !self.expiry_told).then_some(EXPIRY_TICK);
+        let tick = [self.config.progress, rebalance, expiry].into_iter().flatten().min();
+        self.last_tick.checked_add(tick?)
+    }
+
+    fn tick(&mut self, elapsed: Duration) {
+        if self.config.progress.is_some() {
+            self.notices.push_back(Notice::Progress);
+        }
+        if self.config.watch_expiry && !self.expiry_told {
+            let projected = self.projected_end(elapsed).filter(|&end| end > TRANSACTION_LIFETIME);
+            self.expiry_told = projected.is_some();
+            self.notices.extend(projected.map(|projected| Notice::ExpiryLikely { projected }));
+        }
+    }
+
+    /// When the transfer would end at the pace so far, since its start; `None` while no receiver's pace is known.
+    fn projected_end(&self, elapsed: Duration) -> Option<Duration> {
+        let left = |worker: &Worker| {
+            let pace = worker.lane().time_per_packet()?.max(worker.waiting(elapsed));
+            Some(pace.saturating_mul(worker.remaining_packets()))
+        };
+        let longest = self.workers.iter().filter(|worker| !worker.is_lost()).filter_map(left).max()?;
+        Some(elapsed.saturating_add(longest))
+    }
+
+    /// Gives what a lost worker has left to all others, in contiguous runs, in proportion to how fast they have proved to be.
+    fn redistribute(&mut self, elapsed: Duration, from: WorkerId, mut left: VecDeque<SeqRange>) {
+        let paces = self.seconds_per_packet(elapsed);
+        let survivors: Vec<usize> = (0..self.workers.len()).filter(|&i| !self.workers[i].is_lost()).collect();
+        let speeds: Vec<f64> = survivors.iter().map(|&i| 1.0 / paces[i]).collect();
+        for (&to, share) in survivors.iter().zip(in_proportion(packets_in(&left), &speeds)) {
+            let ranges = take_front(&mut left, share);
+            self.give(from, WorkerId(to), &ranges, MoveReason::Failover);
+        }
+    }
+
+    /// Lets the fastest idle worker take the tail of the one that would finish last, where that ends the transfer sooner.
+    fn rebalance(&mut self, elapsed: Duration) {
+        if !self.config.rebalance || !self.workers.iter().any(Worker::is_idle) {
+            return;
+        }
+        let paces = self.seconds_per_packet(elapsed);
+        let finish = |i: usize| f64::from(self.workers[i].remaining_packets()) * paces[i];
+        let all = 0..self.workers.len();
+        let idle = all.clone().filter(|&i| self.workers[i].is_idle());
+        let taker = idle.min_by(|&i, &j| paces[i].total_cmp(&paces[j]));
+        // One that is silent seems to finish last for a long time; with nothing to take from it, others count.
+        let busy = all.filter(|&i| !self.workers[i].is_lost() && self.workers[i].movable_packets() > 0);
+        let giver = busy.max_by(|&i, &j| finish(i).total_cmp(&finish(j)));
+        let (Some(taker), Some(giver)) = (taker, giver) else { return };
+        // Both finish together when x·pace(taker) = (remaining − x)·pace(giver).
+        let together = (finish(giver) / (paces[taker] + paces[giver])) as u32;
+        let packets = together.min(self.workers[giver].packets_above(self.config.floor));
+        if packets > 0 {
+            let ranges = self.workers[giver].split_off_tail(packets);
+            self.give(WorkerId(giver), WorkerId(taker), &ranges, MoveReason::Rebalance);
+        }
+    }
+
+    fn give(&mut self, from: WorkerId, to: WorkerId, ranges: &[SeqRange], reason: MoveReason) {
+        self.workers[to.0].add(ranges);
+        self.notices.extend(ranges.iter().map(|&range| Notice::Moved { from, to, range, reason }));
+    }
+
+    /// Seconds a packet for each worker: what its acks have shown, at least what it is waiting for just now; before its first
+    /// ack its latency times what the others' acks take of theirs (the median).
+    fn seconds_per_packet(&self, elapsed: Duration) -> Vec<f64> {
+        let mut ratios: Vec<f64> =
+            self.workers.iter().filter_map(|w| Some(w.measured_pace()? / w.latency()?)).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or(1.0);
+        let measured: Vec<f64> = self.workers.iter().filter_map(Worker::measured_pace).collect();
+        let mean = measured.iter().sum::<f64>() / measured.len() as f64;
+        let mean = if measured.is_empty() { 1.0 } else { mean };
+        let pace = |w: &Worker| {
+            let expected = w.measured_pace().or(w.latency().map(|latency| latency * ratio)).unwrap_or(mean);
+            expected.max(w.waiting(elapsed).as_secs_f64())
+        };
+        self.workers.iter().map(pace).collect()
+    }
+}
+
+/// Shares of `total` in proportion to `weights`, by largest remainder; the sum is exact if there is any weight.
+fn in_proportion(total: u32, weights: &[f64]) -> Vec<u32> {
+    let sum: f64 = weights.iter().sum();
+    let exact: Vec<f64> = weights.iter().map(|weight| f64::from(total) * weight / sum).collect();
+    let mut shares: Vec<u32> = exact.iter().map(|&share| (share as u32).min(total)).collect();
+    let missing = total.saturating_sub(shares.iter().fold(0, |sum, &share| share.saturating_add(sum)));
+    let mut by_remainder: Vec<usize> = (0..exact.len()).collect();
+    by_remainder.sort_by(|&i, &j| exact[j].fract().total_cmp(&exact[i].fract()));
+    for i in by_remainder.into_iter().cycle().take(missing as usize) {
+        shares[i] += 1;
+    }
+    shares
+}
+
+/// The first `packets` of `ranges`, taken off them.
+fn take_front(ranges: &mut VecDeque<SeqRange>, packets: u32) -> Vec<SeqRange> {
+    let mut taken = Vec::new();
+    let mut wanted = packets;
+    while wanted > 0
+        && let Some(range) = ranges.pop_front()
+    {
+        let (head, tail) = range.split_at(Seq(range.first().0.saturating_add(wanted)));
+        wanted -= head.packets();
+        taken.push(head);
+        if !tail.is_empty() {
+            ranges.push_front(tail);
+        }
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! One receiver's part of a transfer: which ranges are its own, and how far it has come.
+
+use super::lane::Lane;
+use super::range::packets_in;
+use super::{Latency, ListIndex, LossReason, MAX_PACKET_PAYLOAD, Receiver, Seq, SeqRange};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A receiver as the plan has it. An address that the orchestrator listed more than once is one target: two sockets to one
+/// receiver would break stop-and-wait there.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its first place in the orchestrator's list.
+    pub index: ListIndex,
+    /// Its address, and its first name.
+    pub receiver: Receiver,
+    /// Its latency; `None` if no receiver was pinged.
+    pub latency: Option<Latency>,
+    /// What it is to send, in this order.
+    pub ranges: Vec<SeqRange>,
+}
+
+/// A receiver at work. It has at most one active range, which its thread sends; more wait in its queue.
+#[derive(Debug)]
+pub struct Worker {
+    target: Target,
+    lane: Arc<Lane>,
+    queue: VecDeque<SeqRange>,
+    active: Option<SeqRange>,
+    acked: Vec<SeqRange>,
+    /// When its active range was assigned, since the start.
+    busy_since: Duration,
+    loss: Option<LossReason>,
+}
+
+impl Worker {
+    /// A worker that begins at `start`, from which its lane counts.
+    pub(super) fn new(target: Target, start: Instant) -> Self {
+        let queue = target.ranges.iter().copied().filter(|range| !range.is_empty()).collect();
+        let lane = Arc::new(Lane::new(start));
+        Self { target, lane, queue, active: None, acked: Vec::new(), busy_since: Duration::ZERO, loss: None }
+    }
+
+    /// Returns who it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Returns what it shares with its thread.
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+
+    /// Returns why it is lost, if it is.
+    pub fn loss(&self) -> Option<&LossReason> {
+        self.loss.as_ref()
+    }
+
+    /// Returns what is acknowledged, in order of time.
+    pub fn acked_ranges(&self) -> Vec<SeqRange> {
+        let active = self.active.map(|range| range.split_at(self.first_unacked(range)).0);
+        self.acked.iter().copied().chain(active).filter(|range| !range.is_empty()).collect()
+    }
+
+    /// Returns the number of bytes acknowledged.
+    pub fn acked_bytes(&self) -> u64 {
+        self.acked_ranges().iter().map(SeqRange::len).sum()
+    }
+
+    /// Returns the number of packets still to be acknowledged.
+    pub fn remaining_packets(&self) -> u32 {
+        let active = self.active.map_or(0, |range| range.end().0 - self.first_unacked(range).0);
+        packets_in(&self.queue) + active
+    }
+
+    /// The first SEQ of the active range that is not acknowledged.
+    fn first_unacked(&self, active: SeqRange) -> Seq {
+        let acked = self.lane.acked() - packets_in(&self.acked);
+        Seq(active.first().0 + acked)
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.loss.is_some()
+    }
+
+    /// Whether it has work that may still be acknowledged.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.is_lost() && (self.active.is_some() || !self.queue.is_empty())
+    }
+
+    /// Whether it could do more.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_lost() && !self.is_busy()
+    }
+
+    /// Begins the next range of its queue, unless it is at work.
+    pub(super) fn begin_next(&mut self, elapsed: Duration) -> Option<SeqRange> {
+        if self.is_lost() || self.active.is_some() {
+            return None;
+        }
+        let range = self.queue.pop_front()?;
+        self.lane.set_range(range.first(), range.end());
+        self.active = Some(range);
+        self.busy_since = elapsed;
+        Some(range)
+    }
+
+    /// Its active range, as far as it was left to it, is acknowledged.
+    pub(super) fn complete(&mut self) {
+        let active = self.active.take();
+        self.acked.extend(active);
+        assert_eq!(packets_in(&self.acked), self.lane.acked(), "{active:?} is not acknowledged");
+    }
+
+    /// Its thread has ended: what it has acknowledged stays, the rest is returned.
+    pub(super) fn lose(&mut self, reason: LossReason) -> VecDeque<SeqRange> {
+        self.stop();
+        self.loss = Some(reason);
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Ends its work: from here on an ack changes nothing.
+    pub(super) fn stop(&mut self) {
+        if let Some(active) = self.active {
+            let (acked, rest) = active.split_at(self.first_unacked(active));
+            self.active = None;
+            self.acked.push(acked);
+            if !rest.is_empty() {
+                self.queue.push_front(rest);
+            }
+        }
+    }
+
+    /// Gets more work.
+    pub(super) fn add(&mut self, ranges: &[SeqRange]) {
+        self.queue.extend(ranges);
+    }
+
+    /// Packets that another worker could take: queued, or not yet claimed by the thread.
+    pub(super) fn movable_packets(&self) -> u32 {
+        let unclaimed = if self.active.is_some() { self.lane.unclaimed() } else { 0 };
+        packets_in(&self.queue) + unclaimed
+    }
+
+    /// Packets that can be taken off it so that at least `floor` bytes stay, acknowledged ones included.
+    pub(super) fn packets_above(&self, floor: u64) -> u32 {
+        let packet = MAX_PACKET_PAYLOAD as u64;
+        let bytes = self.acked_bytes() + u64::from(self.movable_packets()) * packet;
+        let packets = u32::try_from(bytes.saturating_sub(floor) / packet).unwrap_or(u32::MAX);
+        packets.min(self.movable_packets())
+    }
+
+    /// Takes the last `packets` of what is movable off it.
+    pub(super) fn split_off_tail(&mut self, packets: u32) -> Vec<SeqRange> {
+        let mut taken = Vec::new();
+        let mut left = packets;
+        while let Some(last) = self.queue.pop_back() {
+            let (kept, tail) = last.split_at(Seq(last.end().0 - left.min(last.packets())));
+            left -= tail.packets();
+            taken.push(tail);
+            if !kept.is_empty() {
+                self.queue.push_back(kept);
+                break;
+            }
+        }
+        if let Some(active) = self.active.filter(|_| left > 0) {
+            let (kept, tail) = active.split_at(self.lane.truncate(left));
+            self.active = Some(kept);
+            taken.push(tail);
+        }
+        taken.retain(|range| !range.is_empty());
+        taken.reverse();
+        taken
+    }
+
+    /// Seconds a packet, as far as acks have shown it.
+    pub(super) fn measured_pace(&self) -> Option<f64> {
+        self.lane.time_per_packet().map(|time| time.as_secs_f64().max(1e-9))
+    }
+
+    /// Its latency in seconds, also if that is only assumed.
+    pub(super) fn latency(&self) -> Option<f64> {
+        self.target.latency.map(|latency| latency.rtt.as_secs_f64().max(1e-6))
+    }
+
+    /// How long it has been waiting for an ack, if it is at work.
+    pub(super) fn waiting(&self, elapsed: Duration) -> Duration {
+        let since = self.lane.last_ack().unwrap_or_default().max(self.busy_since);
+        if self.active.is_some() { elapsed.saturating_sub(since) } else { Duration::ZERO }
+    }
+}
