@@ -1,18 +1,15 @@
 //! How far away each receiver is: the mean of three ICMP echoes, or of three UDP probes where the kernel refuses ICMP
 //! sockets. The only file that names ping_rs. An unavailable latency never fails a transfer.
 
-use crate::error::Plain;
 use crate::event::{Event, Relay};
 use crate::report::{Latency, LatencySource};
-use crate::text::Seconds;
+use crate::text::{OsMessage, TrimmedSeconds};
 use crate::udp;
-use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use ping_rs::PingError;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::slice;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,7 +72,7 @@ pub(crate) fn measure(
     observer: &mut Relay<'_>,
 ) -> Vec<Latency> {
     let ping: Option<Probe> = if bind.is_none() { Some(icmp_echo) } else { None };
-    measure_by(Method { warm_up, ping, probe: udp_probe, bind, extra_wait }, receivers, deadline, observer)
+    measure_by(Method { ping, probe: udp_probe, bind, extra_wait }, receivers, deadline, observer)
 }
 
 fn measure_by(
@@ -89,17 +86,13 @@ fn measure_by(
     let end = before(start + MAX_WAIT);
     let replies = probe_all(method, receivers, end, before(end + TIMER_SLACK));
     let window = end.saturating_duration_since(start);
-    for (warning, reason) in fallbacks(&replies, window) {
-        observer.event(&Event::LatencyFallback { reason: &reason, warning });
-    }
+    report_fallbacks(&replies, window, observer);
     fill_missing(&replies)
 }
 
 /// How receivers are probed.
 #[derive(Clone, Copy)]
 struct Method {
-    /// [`warm_up`], or nothing in a test.
-    warm_up: fn(&Method),
     /// By ICMP; `None` if that is out of the question.
     ping: Option<Probe>,
     /// By UDP, once the kernel has refused the ping.
@@ -164,40 +157,45 @@ fn refusal(replies: &[Reply]) -> Option<u32> {
     replies.iter().find_map(refused).filter(|code| error(replies) != Some(&system_error(*code)))
 }
 
-/// One line for each way in which measuring did not go as usual, and whether the user should act on it. The texts are
+/// One event for each way in which measuring did not go as usual; a warning if the user should act on it. The texts are
 /// the system's and ours: safe to print.
-fn fallbacks(replies: &[Vec<Reply>], window: Duration) -> Vec<(bool, String)> {
-    let mut lines = Vec::new();
+fn report_fallbacks(replies: &[Vec<Reply>], window: Duration, observer: &mut Relay<'_>) {
     let all = replies.len();
     let unanswered = || replies.iter().filter(|replies| latency(replies).is_none());
-    let silent = unanswered().count();
     let mut refusals = replies.iter().filter_map(|replies| refusal(replies));
     if let Some(code) = refusals.next() {
         let (count, why) = (1 + refusals.count(), system_error(code));
-        let (reason, hint) = if code == EACCES { PING_GROUP_RANGE } else { ("", "") };
-        lines.push((
-            unanswered().any(|replies| refusal(replies).is_some()),
-            format!(
-                "{count} of {all} receivers not pinged: {why}{reason}; \
-                 measured with UDP probes to port {PROBE_PORT} instead{hint}"
-            ),
-        ));
+        let (cause, hint) = if code == EACCES { PING_GROUP_RANGE } else { ("", "") };
+        let reason = &format!(
+            "{count} of {all} receivers not pinged: {why}{cause}; \
+             measured with UDP probes to port {PROBE_PORT} instead{hint}"
+        );
+        let warning = unanswered().any(|replies| refusal(replies).is_some());
+        observer.event(&Event::LatencyFallback { reason, warning });
     }
+    let silent = unanswered().count();
     if silent > 0 {
-        let within = Seconds(window, if window == MAX_WAIT { 0 } else { 3 });
         let error = unanswered().find_map(|replies| error(replies));
         let error = error.map_or(String::new(), |why| format!(" ({why})"));
-        let line = if silent == all {
-            format!("no receiver answered within {within} s{error}; all get equal shares")
+        let within = format!("{} s{error}", TrimmedSeconds(window));
+        let reason = &if silent == all {
+            format!("no receiver answered within {within}; all get equal shares")
         } else {
             format!(
-                "{silent} of {all} receivers did not answer within {within} s{error}; \
-                 counted as the slowest that did"
+                "{silent} of {all} receivers did not answer within {within}; counted as the slowest that did"
             )
         };
-        lines.push((true, line));
+        observer.event(&Event::LatencyFallback { reason, warning: true });
     }
-    lines
+}
+
+/// The echoes to send, each receiver's place and address: every receiver is asked once before any is asked again.
+fn echoes(receivers: &[IpAddr]) -> Receiver<(usize, IpAddr)> {
+    let (to, echoes) = unbounded();
+    for _ in 0..ECHOES {
+        receivers.iter().copied().enumerate().for_each(|echo| _ = to.send(echo));
+    }
+    echoes
 }
 
 /// Decides when to start another thread: the first immediately, the next whenever no answer came for a pause. Receivers
@@ -212,65 +210,30 @@ struct Starter {
     next: Instant,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// Start a thread.
-    Start,
-    /// Look again at this time, or after a reply.
-    Wait(Instant),
-    /// No more threads are needed, or the time is up.
-    Enough,
-}
-
 impl Starter {
     fn new(receivers: usize, now: Instant, end: Instant) -> Self {
         let echoes = receivers * ECHOES;
-        let pauses = u32::try_from(echoes).unwrap_or(u32::MAX).max(1);
-        Self {
-            end,
-            echoes,
-            max: echoes.min(receivers.max(THREADS)),
-            started: 0,
-            pause: MAX_PAUSE.min(ALL_PAUSES / pauses),
-            next: now,
-        }
+        let pause = ALL_PAUSES / u32::try_from(echoes).unwrap_or(u32::MAX).max(1);
+        let max = echoes.min(receivers.max(THREADS));
+        Self { end, echoes, max, started: 0, pause: MAX_PAUSE.min(pause), next: now }
     }
 
-    /// `taken` is the number of echoes that threads have taken on so far.
-    fn poll(&mut self, now: Instant, taken: usize) -> Step {
-        if now >= self.end || taken >= self.echoes || self.started >= self.max {
-            return Step::Enough;
+    /// When to start the next thread, perhaps now; `None` if no more are needed or the time is up. `left` is the number of
+    /// echoes that no thread has taken on.
+    fn next(&mut self, now: Instant, left: usize) -> Option<Instant> {
+        if now >= self.end || left == 0 || self.started >= self.max {
+            return None;
         }
-        if now < self.next {
-            return Step::Wait(self.next);
-        }
-        self.next = now + self.pause;
         // A thread that has yet to begin lacks the processor; another would compete with it.
-        if taken < self.started {
-            return Step::Wait(self.next);
+        if now >= self.next && self.echoes - left < self.started {
+            self.pause_from(now);
         }
-        self.started += 1;
-        Step::Start
+        Some(self.next)
     }
 
-    fn on_reply(&mut self, now: Instant) {
+    /// After a start and after a reply.
+    fn pause_from(&mut self, now: Instant) {
         self.next = now + self.pause;
-    }
-}
-
-/// Which echo is next, for all threads: every receiver is asked once before any is asked again.
-struct Queue {
-    receivers: Vec<IpAddr>,
-    taken: AtomicUsize,
-}
-
-impl Queue {
-    /// The receiver to ask next, and its place.
-    fn next(&self) -> Option<(usize, IpAddr)> {
-        let echo = self.taken.fetch_add(1, Relaxed);
-        let index =
-            echo.checked_rem(self.receivers.len()).filter(|_| echo < self.receivers.len() * ECHOES)?;
-        Some((index, *self.receivers.get(index)?))
     }
 }
 
@@ -282,7 +245,7 @@ impl Queue {
 /// second. Such a thread is left behind, and ends by itself at `end`. With more than [`THREADS`] receivers it is waited
 /// for, so that sockets here do not take descriptors from the transfer.
 fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Instant) -> Vec<Vec<Reply>> {
-    let queue = Arc::new(Queue { receivers: receivers.to_vec(), taken: AtomicUsize::new(0) });
+    let echoes = echoes(receivers);
     let (to, incoming) = unbounded();
     let mut to = Some(to);
     let mut last_taken = Instant::now();
@@ -291,30 +254,32 @@ fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Inst
     let (mut unanswered, mut slowest) = (receivers.len(), Duration::ZERO);
     let mut not_asked = "no time left to ask".to_owned();
     loop {
-        let (now, taken) = (Instant::now(), queue.taken.load(Relaxed));
-        if taken < starter.echoes {
+        let (now, left) = (Instant::now(), echoes.len());
+        if left > 0 {
             last_taken = now;
         } else if unanswered == 0 && receivers.len() <= THREADS {
             until = until.min(last_taken + (method.extra_wait)(slowest));
         }
-        let mut wake = until;
-        match starter.poll(now, taken) {
-            Step::Start => {
-                let (queue, to) = (Arc::clone(&queue), to.clone());
-                let probe = move || to.map_or((), |to| probe_in_turn(method, &queue, end, &to));
-                if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(probe) {
-                    not_asked = format!("no thread: {}", Plain(&error));
-                    starter.max = 0;
-                }
-                continue;
+        let next = starter.next(now, left);
+        if let Some(to) = &to
+            && next.is_some_and(|at| at <= now)
+        {
+            let (echoes, to, first) = (echoes.clone(), to.clone(), starter.started == 0);
+            let probe = move || probe_in_turn(method, first, &echoes, end, &to);
+            if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(probe) {
+                not_asked = format!("no thread: {}", OsMessage(&error));
+                starter.max = 0;
             }
-            Step::Wait(at) => wake = until.min(at),
-            // From now on the end of the last thread is the end of the replies.
-            Step::Enough => to = None,
+            starter.started += 1;
+            starter.pause_from(now);
+            continue;
         }
+        // Without a sender here the end of the last thread is the end of the replies.
+        to = to.filter(|_| next.is_some());
+        let wake = next.map_or(until, |at| until.min(at));
         match incoming.recv_deadline(wake) {
             Ok((index, reply)) => {
-                starter.on_reply(Instant::now());
+                starter.pause_from(Instant::now());
                 let Some(replies) = replies.get_mut(index) else { continue };
                 if let Some(Latency { rtt, .. }) = latency(slice::from_ref(&reply)) {
                     slowest = slowest.max(rtt);
@@ -326,7 +291,7 @@ fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Inst
             Err(_) => break,
         }
     }
-    for replies in replies.iter_mut().skip(queue.taken.load(Relaxed)) {
+    for replies in replies.iter_mut().skip(starter.echoes - echoes.len()) {
         replies.push(Reply::Error(not_asked.clone()));
     }
     replies
@@ -338,35 +303,32 @@ fn extra_wait(slowest: Duration) -> Duration {
     slowest * 5 / 4 + Duration::from_millis(20)
 }
 
-/// A thread: sends one echo of the queue after another, each after the answer to the one before, until `end` or until
-/// no one receives the replies any more.
-fn probe_in_turn(method: Method, queue: &Queue, end: Instant, to: &Sender<(usize, Reply)>) {
-    if queue.taken.load(Relaxed) == 0 {
-        (method.warm_up)(&method);
+/// A thread: sends one echo after another, each after the answer to the one before, until `end` or until the replies are
+/// received no more. The first thread begins with an unmeasured one to this host, so that the first receiver does not pay
+/// for what is slow once: code that comes from the disk, cold caches.
+fn probe_in_turn(
+    method: Method,
+    first: bool,
+    echoes: &Receiver<(usize, IpAddr)>,
+    end: Instant,
+    to: &Sender<(usize, Reply)>,
+) {
+    let host = Ipv4Addr::LOCALHOST.into();
+    if first && !matches!(method.ping.map(|ping| ping(host, None, MIN_WAIT)), Some(Reply::Icmp(_))) {
+        (method.probe)(host, method.bind, MIN_WAIT);
     }
     while let Some(wait) = time_left(end)
-        && let Some((index, address)) = queue.next()
+        && let Ok((index, address)) = echoes.try_recv()
     {
         let mut reply = method.ping.map(|ping| ping(address, method.bind, wait));
         if let Some(refused @ Reply::Refused(_)) = reply {
-            if to.send((index, refused)).is_err() {
-                return;
-            }
+            drop(to.send((index, refused)));
             reply = None;
         }
         let reply = reply.or_else(|| Some((method.probe)(address, method.bind, time_left(end)?)));
         if reply.is_some_and(|reply| to.send((index, reply)).is_err()) {
             return;
         }
-    }
-}
-
-/// Probes this host, unmeasured, so that the first receiver does not pay for what is slow once: code that comes from the
-/// disk, cold caches.
-fn warm_up(method: &Method) {
-    let host = Ipv4Addr::LOCALHOST.into();
-    if !matches!(method.ping.map(|ping| ping(host, None, MIN_WAIT)), Some(Reply::Icmp(_))) {
-        (method.probe)(host, None, MIN_WAIT);
     }
 }
 
@@ -388,16 +350,13 @@ fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
         Ok(_) | Err(PingError::TimedOut | PingError::IoPending) => Reply::None,
         Err(PingError::OsError(code, _)) if is_refusal(code) => Reply::Refused(code),
         Err(PingError::OsError(code, _)) => Reply::Error(system_error(code)),
-        Err(PingError::IpError(_)) => Reply::Error("not an echo reply".to_owned()),
-        Err(PingError::BadParameter(_) | PingError::DataSizeTooBig(_)) => {
-            Reply::Error("not a valid ping".to_owned())
-        }
+        Err(_) => Reply::Error("not an echo reply".to_owned()),
     }
 }
 
 /// The system's message. ping_rs gives it with the number, too.
 fn system_error(code: u32) -> String {
-    Plain(&io::Error::from_raw_os_error(code.cast_signed())).to_string()
+    OsMessage(&io::Error::from_raw_os_error(code.cast_signed())).to_string()
 }
 
 /// Whether the kernel lets no such ping out of this process, whoever it is for.
@@ -408,7 +367,7 @@ fn is_refusal(code: u32) -> bool {
 /// One UDP probe: a closed port answers with a refusal, an open one perhaps with something.
 fn udp_probe(address: IpAddr, bind: Option<IpAddr>, wait: Duration) -> Reply {
     udp_probe_to(SocketAddr::new(address, PROBE_PORT), bind, wait)
-        .unwrap_or_else(|error| Reply::Error(Plain(&error).to_string()))
+        .unwrap_or_else(|error| Reply::Error(OsMessage(&error).to_string()))
 }
 
 fn udp_probe_to(peer: SocketAddr, bind: Option<IpAddr>, wait: Duration) -> io::Result<Reply> {
