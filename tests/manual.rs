@@ -2,6 +2,7 @@
 
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms, wire};
 use crate::support::{self, Scratch, agree, has_tool, payload};
+use crate::tidy::sources;
 use mdalp::cli::{self, Command, HELP};
 use mdalp::protocol::message::{Ack, DataPacket, INTENT};
 use mdalp::protocol::{Assignment, MAX_PACKET_PAYLOAD, QUEUE_SLOT, Seq, TRANSACTION_LIFETIME, Tid, plan};
@@ -9,7 +10,7 @@ use mdalp::{ExitStatus, Options};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::process;
 use std::time::Duration;
 
 const MAN: &str = include_str!("../man/mdalp.1");
@@ -21,7 +22,7 @@ const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 
 #[test]
 fn help_and_the_manual_describe_the_same_options() {
-    let names = |options: Described| options.into_iter().map(|(long, o)| (long, o.short, o.takes_value));
+    let names = |options: Vec<Entry>| options.into_iter().map(|o| (o.long, o.short, o.takes_value));
     assert!(in_help().len() > 20, "the help text is not understood");
     agree("man/mdalp.1, OPTIONS, against --help", names(in_help()), names(in_man()));
 }
@@ -39,26 +40,24 @@ fn the_synopsis_names_every_option_once() {
     }
     assert!(synopsis.contains(".Fl h | V"));
     shown.push("V".to_owned());
-    let once = shown.iter().collect::<BTreeSet<_>>().len();
-    assert_eq!(once, shown.len(), "an option is twice in the synopsis: {shown:?}");
-    let expected = in_man().into_iter().map(|(long, o)| o.short.map_or(long, String::from));
+    let expected = in_man().into_iter().map(|o| o.short.map_or(o.long, String::from));
     agree("man/mdalp.1, SYNOPSIS, against OPTIONS", expected, shown);
 }
 
 #[test]
 fn the_parser_knows_every_option_of_the_help_text_and_no_others() {
     let options = in_help();
-    for (long, option) in &options {
-        let spellings = [Some(format!("--{long}")), option.short.map(|c| format!("-{c}"))];
+    for option in &options {
+        let spellings = [Some(format!("--{}", option.long)), option.short.map(|c| format!("-{c}"))];
         for spelling in spellings.into_iter().flatten() {
             let mut line = vec![spelling.clone()];
-            line.extend(option.takes_value.then(|| sample(long).to_owned()));
+            line.extend(option.takes_value.then(|| sample(&option.long).to_owned()));
             assert_eq!(refusal(&line), None, "{spelling}");
         }
     }
     let longs = PARSER.split("Long(\"").skip(1).map(|s| s.split('"').next().unwrap());
-    agree("src/cli/help.txt, against the parser", longs, options.keys().map(String::as_str));
-    let shorts: BTreeSet<char> = options.values().filter_map(|o| o.short).collect();
+    agree("src/cli/help.txt, against the parser", longs, options.iter().map(|o| o.long.as_str()));
+    let shorts: Vec<char> = options.iter().filter_map(|o| o.short).collect();
     for c in ('!'..='~').filter(|c| *c != '-' && !shorts.contains(c)) {
         assert_eq!(refusal(&[format!("-{c}")]), Some(format!("-{c}: unknown option").replace('\\', "\\\\")));
     }
@@ -67,10 +66,9 @@ fn the_parser_knows_every_option_of_the_help_text_and_no_others() {
 #[test]
 fn defaults_are_those_of_the_library() {
     let defaults = Options::default();
-    let seconds = |time: Duration| time.as_secs_f64().to_string();
-    let long_after = Duration::from_secs(1_000_000);
     assert_eq!((defaults.bind, defaults.deadline, defaults.intent_resend), (None, None, None));
     assert_eq!(defaults.latencies, None);
+    let seconds = |time: Duration| time.as_secs().to_string();
     let expected = [
         ("mode", "1".to_owned()),
         ("server", "1".to_owned()),
@@ -84,80 +82,39 @@ fn defaults_are_those_of_the_library() {
         ("latency", "measured".to_owned()),
         ("progress", "auto".to_owned()),
     ];
-    assert!(defaults.intent_timeout < long_after);
+    let expected = expected.into_iter().map(|(long, default)| (long.to_owned(), default));
     let (help, man) = (in_help(), in_man());
-    for (long, default) in &expected {
-        let in_help = between(&help[*long].text, "[", "]");
-        assert_eq!(in_help.as_deref(), Some(default.as_str()), "--help: {long}");
-        let in_man = between(&man[*long].text, "Default: ", ". ");
-        assert_eq!(in_man.as_deref(), Some(default.as_str()), "manual: {long}");
-    }
-    let with_default: Vec<&str> = expected.iter().map(|(long, _)| *long).collect();
-    for (long, option) in help.iter().filter(|(long, _)| !with_default.contains(&long.as_str())) {
-        assert!(!option.text.contains('['), "--help gives --{long} a default that nothing checks");
-        assert!(
-            !man[long].text.contains("Default"),
-            "the manual gives --{long} a default that nothing checks"
-        );
-        assert_eq!(option.text.contains("required"), man[long].text.contains("Required"), "{long}");
-    }
+    agree("src/cli/help.txt, [defaults]", expected.clone(), found(&help, "[", "]"));
+    agree("man/mdalp.1, Default:", expected, found(&man, "Default: ", ". "));
+    agree("man/mdalp.1, Required.", found(&help, "(required", ")"), found(&man, "Required", ". "));
 }
 
 #[test]
 fn ranges_are_those_of_the_parser() {
-    let mut ranges = 0;
-    for (long, option) in in_man() {
-        let Some(range) = between(&option.text, "Range ", ". ") else { continue };
-        let (least, most) = range.split_once(" to ").expect(&range);
-        let at = |value: &str| refusal(&[format!("--{long}={value}")]);
-        assert_eq!(at(least), None, "--{long}: {least}");
-        assert_eq!(at(most), None, "--{long}: {most}");
-        assert!(at(&just_below(least)).is_some(), "--{long}: below {least}");
-        assert!(at(&(most.parse::<u64>().unwrap() + 1).to_string()).is_some(), "--{long}: above {most}");
-        ranges += 1;
+    let ranges: BTreeMap<_, _> = found(&in_man(), "Range ", ". ").collect();
+    let sized = "deadline give-up intent-resend intent-timeout latency port receiver-port timeout".split(' ');
+    agree("man/mdalp.1, Range", sized, ranges.keys().map(String::as_str));
+    for (long, range) in &ranges {
+        let (least, most) =
+            range.split_once(" to ").map(|(a, b)| (a.parse::<f64>(), b.parse::<f64>())).unwrap();
+        let (least, most) = (least.unwrap(), most.unwrap());
+        let refused = |value: f64| refusal(&[format!("--{long}={value}")]).is_some();
+        assert!(!refused(least) && !refused(most), "--{long}: {range} is refused");
+        assert!(refused(least - 0.0001) && refused(most + 1.0), "--{long}: beyond {range}");
     }
-    let sized = [
-        "port",
-        "receiver-port",
-        "timeout",
-        "give-up",
-        "deadline",
-        "intent-timeout",
-        "intent-resend",
-        "latency",
-    ];
-    assert_eq!(ranges, sized.len(), "an option with a size has no range in the manual");
 }
 
 #[test]
 fn exit_statuses_are_the_same_everywhere() {
-    let all = [
-        ExitStatus::Success,
-        ExitStatus::Incomplete,
-        ExitStatus::Usage,
-        ExitStatus::Payload,
-        ExitStatus::Orchestrator,
-        ExitStatus::Deadline,
-        ExitStatus::Output,
-    ];
-    // Does not compile when a status is added: then it belongs into the list above, too.
-    let _ = |status: ExitStatus| match status {
-        ExitStatus::Success | ExitStatus::Incomplete | ExitStatus::Usage | ExitStatus::Payload => {}
-        ExitStatus::Orchestrator | ExitStatus::Deadline | ExitStatus::Output => {}
-    };
-    let expected: Vec<String> = all.iter().map(|status| (*status as u8).to_string()).collect();
-    let numbers = |text: &str, mark: &str| -> Vec<String> {
-        let after = |line: &str| {
-            line.strip_prefix(mark).and_then(|rest| rest.split_whitespace().next().map(str::to_owned))
-        };
-        text.lines().filter_map(after).filter(|word| word.bytes().all(|b| b.is_ascii_digit())).collect()
-    };
+    let expected = (0..=ExitStatus::Output as u8).map(|status| status.to_string());
     for (place, text, mark) in [
         ("src/cli/help.txt", HELP.split("Exit status:\n").nth(1).unwrap(), "  "),
         ("man/mdalp.1, EXIT STATUS", &man_section("EXIT STATUS"), ".It "),
         ("README.md, Exit status", README.split("## Exit status").nth(1).unwrap(), "| "),
     ] {
-        agree(place, expected.clone(), numbers(text, mark));
+        let words = text.lines().filter_map(|line| line.strip_prefix(mark)?.split(' ').next());
+        let numbers = words.filter(|word| word.bytes().all(|b| b.is_ascii_digit())).map(String::from);
+        agree(place, expected.clone(), numbers.filter(|word| !word.is_empty()));
     }
 }
 
@@ -180,26 +137,15 @@ fn every_example_is_a_command_line_that_the_parser_takes() {
 fn the_demo_in_the_readme_looks_like_a_real_run() {
     let demo = between(README, "<!-- DEMO:", "<!-- /DEMO -->").expect("no demo");
     let run = between(&demo, "\n$ mdalp ", "\n\n").unwrap();
-    let (options, shown) = run.split_once('\n').unwrap();
-    let servers = Servers::start(
-        Script::new()
-            .receiver(Receiver::named("5th Receiver").ack_delay(ms(6)))
-            .receiver(Receiver::named("4th Receiver").ack_delay(ms(3)).lose(50, 1))
-            .receiver(Receiver::named("2nd Receiver").ack_delay(ms(2))),
-    );
+    let (command, shown) = run.split_once('\n').unwrap();
+    let options = command.split_once("-f mdalp ").unwrap().1;
+    let script = Script::new().receiver(Receiver::named("5th Receiver").ack_delay(ms(6)));
+    let script = script.receiver(Receiver::named("4th Receiver").ack_delay(ms(3)).lose(50, 1));
+    let servers = Servers::start(script.receiver(Receiver::named("2nd Receiver").ack_delay(ms(2))));
     let scratch = Scratch::new();
-    let file = scratch.file("mdalp", &payload(20_000));
-    let (port, receiver_port) = (servers.orchestrator().port(), servers.receiver_port());
-    let mut words: Vec<String> = options.split(' ').map(ToOwned::to_owned).collect();
-    for (option, value) in [
-        ("-p", port.to_string()),
-        ("--receiver-port", receiver_port.to_string()),
-        ("-f", file.to_str().unwrap().to_owned()),
-    ] {
-        let at = words.iter().position(|word| word == option).expect(option);
-        words[at + 1] = value;
-    }
-    let ran = support::run(std::process::Command::new(env!("CARGO_BIN_EXE_mdalp")).args(words));
+    let mut mdalp = process::Command::new(env!("CARGO_BIN_EXE_mdalp"));
+    mdalp.args(&support::addressed_to(&servers)[1..]).args(options.split(' '));
+    let ran = support::run(mdalp.arg("-f").arg(scratch.file("mdalp", &payload(20_000))));
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     agree("README.md, the demo (`make readme` writes it)", shapes(&ran.stderr), shapes(shown));
 
@@ -221,11 +167,11 @@ fn the_picture_shows_every_packet() {
     let servers = Servers::start(Script::new().receivers(2).receiver(lossy));
     let scratch = Scratch::new();
     let file = scratch.file("payload", &payload(3000));
-    let ran =
-        support::run(support::mdalp(&servers, &["--compare", "-vv", "--latency", "1,1,1", "-f"]).arg(file));
+    let mut mdalp = support::mdalp(&servers, &["--compare", "-vv", "--latency", "1,1,1", "-f"]);
+    let ran = support::run(mdalp.arg(file));
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     let log = scratch.file("log", ran.stderr.as_bytes());
-    let mut awk = std::process::Command::new("awk");
+    let mut awk = process::Command::new("awk");
     let svg = support::run(awk.args(["-f", "tests/scripts/plot.awk"]).arg(log)).stdout;
     let drawn = |class: &str| svg.matches(&format!(" class=\"{class}")).count() as u64;
     let packets: u64 = servers.judge_all().iter().map(|transaction| transaction.packets()).sum();
@@ -305,11 +251,10 @@ fn the_change_log_begins_with_this_version() {
     assert!(latest.is_some_and(|line| line.starts_with(&format!("{version}]"))), "{latest:?}");
 }
 
-/// What a text says about the options, by long name: every option has one.
-type Described = BTreeMap<String, Entry>;
-
+/// What a text says about an option. Every option has a long name.
 #[derive(Debug)]
 struct Entry {
+    long: String,
     short: Option<char>,
     takes_value: bool,
     /// All of its description in one line, ending with a blank.
@@ -317,9 +262,8 @@ struct Entry {
 }
 
 /// The options of `--help`: `  -x, --long VALUE  text` or `      --long`, and the lines below that are indented more.
-fn in_help() -> Described {
-    let mut options = Described::new();
-    let mut current: Option<String> = None;
+fn in_help() -> Vec<Entry> {
+    let mut options = Vec::new();
     for line in HELP.lines() {
         let text = line.trim_start();
         let indent = line.len() - text.len();
@@ -329,42 +273,29 @@ fn in_help() -> Described {
                 Some((short, long)) => (short.chars().nth(1), long),
                 None => (None, head),
             };
-            let name: String = head.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
-            let takes_value = head.len() > name.len();
-            let long = name.strip_prefix("--").expect(line).to_owned();
-            let option = Entry { short, takes_value, text: format!("{} ", text.trim()) };
-            assert!(options.insert(long.clone(), option).is_none(), "--{long} twice");
-            current = Some(long);
+            let long = head.strip_prefix("--").expect(line);
+            let name = long.split(['=', ' ', '[']).next().unwrap();
+            let (takes_value, text) = (name != long, format!("{} ", text.trim()));
+            options.push(Entry { long: name.to_owned(), short, takes_value, text });
         } else if indent > 6 {
-            options.get_mut(current.as_ref().expect(line)).unwrap().text += &format!("{text} ");
-        } else {
-            current = None;
+            options.last_mut().expect(line).text += &format!("{text} ");
         }
     }
     options
 }
 
-/// The options of the manual: `.It Fl x Ar value , Fl -long Ar value` and the lines up to the next macro that ends it.
-fn in_man() -> Described {
-    let mut options = Described::new();
-    let mut current: Option<String> = None;
+/// The options of the manual: `.It Fl x Ar value , Fl -long Ar value` and the lines up to the next one.
+fn in_man() -> Vec<Entry> {
+    let mut options: Vec<Entry> = Vec::new();
     for line in man_section("OPTIONS").lines() {
         if let Some(head) = line.strip_prefix(".It ") {
             let words: Vec<&str> = head.split_whitespace().collect();
-            let flags: Vec<&str> = words.windows(2).filter(|w| w[0] == "Fl").map(|w| w[1]).collect();
-            let (short, long) = match flags[..] {
-                [long] => (None, long),
-                [short, long] => (short.chars().next(), long),
-                _ => panic!("{line}"),
-            };
-            let long = long.strip_prefix('-').expect(line).to_owned();
-            let option = Entry { short, takes_value: words.contains(&"Ar"), text: String::new() };
-            assert!(options.insert(long.clone(), option).is_none(), "--{long} twice");
-            current = Some(long);
-        } else if line.starts_with(".El") || line.starts_with(".Ss") {
-            current = None;
-        } else if let Some(long) = &current {
-            options.get_mut(long).unwrap().text += &format!("{line} ");
+            let mut flags: Vec<&str> = words.windows(2).filter(|w| w[0] == "Fl").map(|w| w[1]).collect();
+            let long = flags.pop().and_then(|flag| flag.strip_prefix('-')).expect(line).to_owned();
+            let short = flags.pop().and_then(|flag| flag.chars().next());
+            options.push(Entry { long, short, takes_value: words.contains(&"Ar"), text: String::new() });
+        } else if let Some(option) = options.last_mut() {
+            option.text += &format!("{line} ");
         }
     }
     options
@@ -382,21 +313,20 @@ fn shapes(text: &str) -> BTreeSet<String> {
 
 /// All that the program is made of, a line that a string continues joined to the one before.
 fn source_text() -> String {
-    let mut text = String::new();
-    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(directory) = directories.pop() {
-        for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                directories.push(path);
-            } else if let Some(code) = fs::read_to_string(&path).ok().filter(|_| !path.ends_with("tests.rs"))
-            {
-                text += code.split("\n#[cfg(test)]\n").next().unwrap();
-            }
-        }
-    }
+    let files = sources("src").into_iter().map(|path| fs::read_to_string(path).unwrap());
+    let text: String = files.map(|code| code.split("\n#[cfg(test)]\n").next().unwrap().to_owned()).collect();
     let mut pieces = text.split("\\\n");
     let first = pieces.next().unwrap().to_owned();
     pieces.fold(first, |joined, piece| joined + piece.trim_start())
+}
+
+/// What the text of each option has between two marks, by long name.
+fn found<'a>(
+    options: &'a [Entry],
+    before: &'a str,
+    after: &'a str,
+) -> impl Iterator<Item = (String, String)> + 'a {
+    options.iter().filter_map(move |o| Some((o.long.clone(), between(&o.text, before, after)?)))
 }
 
 fn man_section(name: &str) -> String {
@@ -425,17 +355,6 @@ fn sample(long: &str) -> &'static str {
 fn refusal(line: &[String]) -> Option<String> {
     let error = cli::parse(line.iter().map(OsString::from)).err()?.to_string();
     (!error.starts_with("required option missing")).then_some(error)
-}
-
-/// The next value below the decimal or whole number `least` that should be refused.
-fn just_below(least: &str) -> String {
-    match least.split_once('.') {
-        Some(_) => {
-            let (head, last) = least.split_at(least.len() - 1);
-            format!("{head}{}9", last.parse::<u8>().unwrap() - 1)
-        }
-        None => (least.parse::<i64>().unwrap() - 1).to_string(),
-    }
 }
 
 /// The arguments of each `mdalp` in the shell lines of `text`, which begin with `$ ` and may be continued.

@@ -4,7 +4,6 @@ use crate::loopback::{Servers, Transaction};
 use mdalp::event::MoveReason;
 use mdalp::report::LossReason;
 use mdalp::{Client, Error, Event, Mode, Options, Payload, Report, Trace};
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -267,15 +266,17 @@ impl Drop for Scratch {
     }
 }
 
-/// Fails unless two sets of names are the same, and says which names of `place` are missing or superfluous.
-pub fn agree<T: Ord + std::fmt::Debug>(
+/// Fails unless two lists have the same names in any order, and says which names of `place` are missing or superfluous.
+#[track_caller]
+pub fn agree<T: PartialEq + std::fmt::Debug>(
     place: &str,
     expected: impl IntoIterator<Item = T>,
     found: impl IntoIterator<Item = T>,
 ) {
-    let (expected, found) = (BTreeSet::from_iter(expected), BTreeSet::from_iter(found));
-    let missing: Vec<_> = expected.difference(&found).collect();
-    let superfluous: Vec<_> = found.difference(&expected).collect();
+    let (expected, found) = (Vec::from_iter(expected), Vec::from_iter(found));
+    let missing: Vec<_> = expected.iter().filter(|name| !found.contains(name)).collect();
+    let is_odd = |i: &usize| !expected.contains(&found[*i]) || found[..*i].contains(&found[*i]);
+    let superfluous: Vec<_> = (0..found.len()).filter(is_odd).map(|i| &found[i]).collect();
     let same = missing.is_empty() && superfluous.is_empty();
     assert!(same, "{place}: missing: {missing:?}; superfluous: {superfluous:?}");
 }

@@ -158,7 +158,7 @@ fn without_comments(code: &str) -> String {
 }
 
 /// All source files below `directory` but those that are unit tests as a whole.
-fn sources(directory: &str) -> Vec<PathBuf> {
+pub fn sources(directory: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut directories = vec![root().join(directory)];
     while let Some(directory) = directories.pop() {
