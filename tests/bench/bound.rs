@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The recorded transaction's seconds are divided by this.
 const SCALE: f64 = 10.0;
 
-/// Ack round trips of the recorded receivers in microseconds (PROTOCOL.md).
+/// Ack round trips of the recorded receivers in microseconds (mdalp(7)).
 const ACKS_US: [u64; 3] = [1_714_900, 853_100, 857_400];
 
 /// One line of the table.

@@ -1,4 +1,4 @@
-//! The recorded transaction of PROTOCOL.md, as a script.
+//! The recorded transaction of mdalp(7), as a script.
 
 use super::script::{Receiver, Script};
 use std::time::Duration;
