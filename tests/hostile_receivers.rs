@@ -1,6 +1,6 @@
 //! Receivers, and strangers in their place, that send what they should not.
 
-use crate::loopback::{Fault, Receiver, Script, Servers, Verdict, When, ms};
+use crate::loopback::{Fault, Flood, Receiver, Script, Servers, Verdict, When, ms};
 use crate::support::{MOST_TRANSMISSIONS, all_at_once, calm, impatient, payload, send, send_payload};
 use mdalp::report::LossReason;
 use mdalp::{Event, ExitStatus, Mode, Payload};
@@ -172,7 +172,7 @@ fn an_ack_is_found_in_a_flood() {
     let flooding = Receiver::named("F")
         .lose_ack(4, 1)
         .lose(4, 2)
-        .rule(When::Seq(4), Fault::Flood { per_second: Some(5000), lasting: HOUR });
+        .rule(When::At { seq: 4, nth: 1 }, Fault::Flood(Flood { per_second: Some(5000), lasting: HOUR }));
     let servers = Servers::start(Script::new().receiver(flooding));
     let mut options = impatient(&servers, 1);
     options.give_up = Duration::from_secs(60);
@@ -239,7 +239,7 @@ fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
     for acks in [1, 4] {
         let servers = Servers::start(
             Script::new()
-                .receiver(Receiver::named("C").closes_after_acks(acks))
+                .receiver(Receiver::named("C").closes_after_acks(acks, None))
                 .receiver(Receiver::named("R")),
         );
         let bytes = payload(1000);
@@ -254,9 +254,7 @@ fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
 #[test]
 fn a_receiver_that_stalls_and_comes_back_is_not_lost() {
     let servers = Servers::start(
-        Script::new()
-            .receiver(Receiver::named("S").stalls_after_acks(2, ms(350)))
-            .receiver(Receiver::named("R")),
+        Script::new().receiver(Receiver::named("S").silent_for(2, ms(350))).receiver(Receiver::named("R")),
     );
     let mut options = impatient(&servers, 2);
     options.give_up = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! A transaction while it runs: who asked, whom it was assigned to, and what each receiver has got.
 
+use super::delay_queue::lock;
 use super::ledger::Ledger;
-use super::post::lock;
 use super::runs::Run;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -43,8 +43,8 @@ impl Case {
         }
     }
 
-    pub fn ledger(&self, receiver: usize) -> Option<&Mutex<Ledger>> {
-        Some(&self.ledgers.get(receiver)?.1)
+    pub fn ledger(&self, receiver: usize) -> &Mutex<Ledger> {
+        &self.ledgers[receiver].1
     }
 
     pub fn count_new(&self, bytes: usize) {

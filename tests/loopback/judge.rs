@@ -1,8 +1,8 @@
 //! The judge: from what the receivers got, and nothing else, to a verdict.
 
 use super::case::{Case, Expectation};
+use super::delay_queue::lock;
 use super::ledger::{Ledger, checksum};
-use super::post::lock;
 use super::runs::Run;
 use super::verdict::{Part, Remark, Transaction, Verdict};
 use std::io::Read;
@@ -153,8 +153,8 @@ fn remarks(case: &Case, seen: &[Seen<'_>], segments: &[Segment], reading: &Readi
     remarks.extend(reading.conflicts.iter().cloned());
     for s in seen {
         let (receiver, counts) = (s.ledger.name().to_string(), &s.ledger.counts);
-        if counts.needless > 0 {
-            remarks.push(Remark::Needless { receiver: receiver.clone(), packets: counts.needless });
+        if counts.spurious > 0 {
+            remarks.push(Remark::Spurious { receiver: receiver.clone(), packets: counts.spurious });
         }
         if counts.packets > 0 && !case.list.contains(&s.address) {
             remarks.push(Remark::NotAssigned { receiver, packets: counts.packets });

@@ -17,6 +17,8 @@ pub struct Ledger {
     outstanding: Option<u32>,
     store: Store,
     last_source: Option<SocketAddr>,
+    /// How often each SEQ came, as far as somebody asks.
+    transmissions: BTreeMap<u32, u32>,
     pub remarks: Vec<Remark>,
 }
 
@@ -35,8 +37,8 @@ pub struct Counts {
     pub acks_lost: u64,
     /// Packets for a SEQ that had been received before.
     pub duplicates: u64,
-    /// Of these, the ones for a SEQ whose ack had been sent or was on its way: needless retransmissions.
-    pub needless: u64,
+    /// Of these, the ones for a SEQ whose ack had been sent or was on its way: spurious retransmissions.
+    pub spurious: u64,
     /// Sockets that data came from, one after another; more than one in a transaction is odd.
     pub sources: u64,
 }
@@ -63,6 +65,7 @@ impl Ledger {
             outstanding: None,
             store,
             last_source: None,
+            transmissions: BTreeMap::new(),
             remarks: Vec::new(),
         }
     }
@@ -86,6 +89,13 @@ impl Ledger {
         }
     }
 
+    /// Counts a transmission of the SEQ, from 1.
+    pub fn transmission(&mut self, seq: u32) -> u32 {
+        let count = self.transmissions.entry(seq).or_default();
+        *count += 1;
+        *count
+    }
+
     /// Takes the packet in; returns how many bytes of it were new.
     pub fn receives(&mut self, data: &Data<'_>) -> usize {
         let (seq, len) = (data.seq, data.payload.len());
@@ -98,14 +108,14 @@ impl Ledger {
             return len;
         }
         self.counts.duplicates += 1;
-        self.counts.needless += u64::from(self.answered.contains(seq));
+        self.counts.spurious += u64::from(self.answered.contains(seq));
         if !self.store.agrees(seq, data.payload) {
             self.remark(|receiver| Remark::ConflictingData { receiver, seq });
         }
         0
     }
 
-    /// The ack of this SEQ is decided on: from here on a retransmission is needless.
+    /// The ack of this SEQ is decided on: from here on a retransmission is spurious.
     pub fn answers(&mut self, seq: u32) {
         self.counts.acks += 1;
         self.answered.insert(seq);
@@ -246,10 +256,10 @@ mod tests {
         let mut ledger = Ledger::new("A", true);
         take(&mut ledger, 0, b"x");
         take(&mut ledger, 0, b"x");
-        assert_eq!((ledger.counts.duplicates, ledger.counts.needless), (1, 0));
+        assert_eq!((ledger.counts.duplicates, ledger.counts.spurious), (1, 0));
         answer(&mut ledger, 0);
         take(&mut ledger, 0, b"x");
-        assert_eq!((ledger.counts.duplicates, ledger.counts.needless), (2, 1));
+        assert_eq!((ledger.counts.duplicates, ledger.counts.spurious), (2, 1));
         assert_eq!((ledger.counts.bytes, ledger.counts.packets), (1, 3));
     }
 

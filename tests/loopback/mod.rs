@@ -12,19 +12,20 @@
 //! assert_eq!(transaction.verdict, Verdict::Completed);
 //! ```
 //!
-//! script.rs is the story a test tells, faults.rs what can go wrong in it, receiver.rs and orchestrator.rs play it,
-//! ledger.rs notes what came, judge.rs judges it, book.rs says when, servers.rs holds it all together.
+//! script.rs is the story a test tells, faults.rs what can go wrong in it, receiver.rs a receiver without sockets (the
+//! simulation drives it in virtual time), endpoint.rs its socket; orchestrator.rs assigns, ledger.rs notes what came,
+//! judge.rs judges it, transactions.rs says when, servers.rs holds it all together.
 
 // Two programs include this module, and each uses its own part of it.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, clippy::indexing_slicing)]
 
-mod book;
 mod case;
+mod delay_queue;
+mod endpoint;
 mod faults;
 mod judge;
 mod ledger;
 mod orchestrator;
-mod post;
 mod receiver;
 pub mod recorded;
 mod rng;
@@ -32,13 +33,15 @@ mod runs;
 mod script;
 mod servers;
 pub mod spec;
+mod transactions;
 mod verdict;
 pub mod wire;
 
 pub use case::Expectation;
-pub use faults::{Fault, When};
+pub use faults::{Condition, Fault, Flood, Forgery, Source, Timing, When, junk};
 pub use judge::floor;
-pub use ledger::Counts;
+pub use ledger::{Counts, Ledger};
+pub use receiver::{Arrival, Model};
 pub use rng::Rng;
 pub use runs::Run;
 pub use script::{Answer, Receiver, Says, Script, ms};

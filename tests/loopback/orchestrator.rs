@@ -1,9 +1,9 @@
 //! The orchestrator: queues clients, assigns transactions, and says what the script makes it say.
 
 use super::case::Case;
-use super::faults::junk;
+use super::delay_queue::lock;
+use super::faults::{Flood, junk};
 use super::ledger::Ledger;
-use super::post::lock;
 use super::script::{Answer, Entry, Says, Script};
 use super::servers::Shared;
 use super::wire;
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// A TID that no receiver knows, as far from the right one as this.
 const OTHER_TID: u64 = 1000;
+
+/// As recorded.
+const FIRST_TID: u64 = 3740;
 
 pub struct Orchestrator {
     pub socket: UdpSocket,
@@ -48,7 +51,7 @@ impl Orchestrator {
             listed: entries.iter().filter_map(|(address, _)| address.parse().ok()).map(canonical).collect(),
             list: wire::list(entries),
             receivers,
-            queue: Mutex::new(Queue { waiting: VecDeque::new(), open: 0, next_tid: script.first_tid }),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), open: 0, next_tid: FIRST_TID }),
         }
     }
 }
@@ -78,8 +81,8 @@ pub fn serve(shared: &Arc<Shared>) {
         }
         let Ok((length, client)) = received else { continue };
         if buffer.get(..length) != Some(wire::INTENT) {
-            shared.book.other();
-        } else if shared.book.intent() >= shared.script.lost_intents {
+            shared.transactions.other();
+        } else if shared.transactions.intent() >= shared.script.lost_intents {
             flood(shared, client);
             lock(&shared.orchestrator.queue).waiting.push_back(client);
             assign_next(shared, 0);
@@ -108,7 +111,7 @@ fn assign(shared: &Arc<Shared>, client: SocketAddr, tid: u64) {
     let assigns = |answer: &Answer| answer.says == Says::Assignment;
     let tid = if shared.script.answers.iter().any(assigns) { tid } else { said.unwrap_or(tid) };
     let case = Arc::new(open_case(shared, client, tid));
-    shared.book.open(Arc::clone(&case));
+    shared.transactions.open(Arc::clone(&case));
     for answer in shared.script.answers.clone() {
         let (shared_later, case, after) = (Arc::clone(shared), Arc::clone(&case), answer.after);
         shared.later(after, move || say(&shared_later, &case, &answer));
@@ -137,33 +140,32 @@ fn say(shared: &Shared, case: &Case, answer: &Answer) {
 }
 
 fn flood(shared: &Arc<Shared>, client: SocketAddr) {
-    let Some((per_second, lasting)) = shared.script.orchestrator_flood else { return };
+    let Some(kind) = shared.script.orchestrator_flood else { return };
     let flooded = Arc::clone(shared);
     shared.spawn("flood", move || {
         // Without the seventh kind, a Type 1, which would end the client's wait.
-        pour(&flooded, &flooded.orchestrator.socket, client, per_second, lasting, |number| {
+        pour(&flooded, &flooded.orchestrator.socket, client, kind, |number| {
             junk(0, 0, number / 6 * 7 + number % 6)
         });
     });
 }
 
-/// Sends junk for so long, or until the end of everything.
+/// Sends junk as long as it lasts, or until the end of everything.
 pub fn pour(
     shared: &Shared,
     socket: &UdpSocket,
     to: SocketAddr,
-    per_second: Option<u32>,
-    lasting: Duration,
+    flood: Flood,
     junk: impl Fn(u64) -> Vec<u8>,
 ) {
     let start = Instant::now();
     for number in 0.. {
-        let pause = match per_second {
+        let pause = match flood.per_second {
             Some(rate) => (Duration::from_secs(number) / rate.max(1)).saturating_sub(start.elapsed()),
             None => Duration::ZERO,
         };
         let stopped = if pause.is_zero() { shared.stop.requested() } else { shared.stop.wait(pause) };
-        if stopped || start.elapsed() >= lasting {
+        if stopped || start.elapsed() >= flood.lasting {
             return;
         }
         let _ = socket.send_to(&junk(number), to);

@@ -1,295 +1,231 @@
-//! One receiver's thread: takes data, and acknowledges it as the script says.
+//! A receiver without socket, clock or thread: a packet and the time go in, what is to be sent and when comes out. The
+//! loopback servers drive it with sockets, the simulation in virtual time.
 
-use super::case::Case;
-use super::faults::{Arrival, Closing, Extra, From, Reply, Rule, Timing, junk, reply};
-use super::orchestrator::pour;
-use super::post::lock;
+use super::faults::{Condition, Draft, Fault, Flood, Packet, Rule, Source, Timing};
+use super::ledger::Ledger;
 use super::rng::Rng;
 use super::script::{Opening, Receiver};
-use super::servers::Shared;
-use super::verdict::Remark;
 use super::wire::{self, Data};
-use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Larger than any data packet; what is longer is cut, and remarked all the same.
-const BUFFER: usize = 2048;
-
-/// A port that was free may be somebody's for a moment when we come back to it.
-const REOPEN_TRIES: u32 = 100;
-
-pub struct Server {
-    pub shared: Arc<Shared>,
-    pub spec: Receiver,
-    pub index: usize,
-    pub address: SocketAddr,
-    rng: Rng,
+pub struct Model {
+    delay: Duration,
+    jitter: Duration,
     rules: Vec<Rule>,
-    /// The transaction that the last packet belonged to.
-    case: Option<Arc<Case>>,
-    memories: HashMap<u64, Memory>,
-    stalled_until: Option<Instant>,
+    rng: Rng,
+    /// What it is besides well, and until when.
+    condition: Option<(Condition, Option<Instant>)>,
 }
 
-/// What rules need to know of a transaction.
-#[derive(Default)]
-struct Memory {
-    acks: u32,
-    transmissions: HashMap<u32, u32>,
+/// A data packet at the receiver.
+pub struct Arrival<'a> {
+    pub now: Instant,
+    pub since_assigned: Duration,
+    pub data: Data<'a>,
+    pub from: SocketAddr,
+    /// Nothing happens to it by chance.
+    pub assured: bool,
 }
 
-enum End {
-    Stopped,
-    Closed(Closing),
+/// What the receiver does about it.
+#[derive(Debug, Default)]
+pub struct Reply {
+    pub new_bytes: usize,
+    /// In the order of sending where the times are equal.
+    pub datagrams: Vec<Datagram>,
+    pub flood: Option<Flood>,
+    /// The port closes after the last of the datagrams, for this long or for good.
+    pub closes: Option<Option<Duration>>,
+    /// What went wrong.
+    pub faults: Vec<Fault>,
+    /// It was silent or closed, and is back.
+    pub recovered: bool,
 }
 
-impl Server {
-    pub fn new(shared: Arc<Shared>, spec: Receiver, index: usize, address: SocketAddr) -> Server {
-        Server {
-            rng: Rng::stream(shared.script.seed, index as u64),
+#[derive(Debug)]
+pub struct Datagram {
+    /// From the packet's arrival.
+    pub delay: Duration,
+    pub bytes: Vec<u8>,
+    pub source: Source,
+    /// Whether it is the packet's ack, after which the next SEQ may come.
+    pub is_ack: bool,
+}
+
+impl Model {
+    /// `stream` tells the receivers of one seed apart.
+    pub fn new(spec: &Receiver, seed: u64, stream: usize, start: Instant) -> Model {
+        Model {
+            delay: spec.delay,
+            jitter: spec.jitter,
             rules: spec.rules.clone(),
-            shared,
-            spec,
-            index,
-            address,
-            case: None,
-            memories: HashMap::new(),
-            stalled_until: None,
+            rng: Rng::stream(seed, stream as u64),
+            condition: match spec.opening {
+                Opening::AtStart | Opening::WhenTold => None,
+                Opening::After(time) => Some((Condition::Closed, Some(start + time))),
+                Opening::Never => Some((Condition::Closed, None)),
+            },
         }
     }
 
-    /// The receiver's thread. The socket is open already, unless it is to open later.
-    pub fn run(mut self, socket: Option<UdpSocket>) {
-        let mut socket = match (socket, self.spec.opening) {
-            (None, Opening::After(time)) => self.open_after(time),
-            (None, Opening::WhenTold) => self.open_when_told(),
-            (socket, _) => socket,
-        };
-        while let Some(open) = socket {
-            let end = match self.spec.is_plain() {
-                true => self.serve_plainly(&open),
-                false => self.serve_by_script(Arc::new(open)),
-            };
-            socket = match end {
-                End::Closed(Closing { reopens_after: Some(time) }) => self.open_after(time),
-                End::Closed(_) | End::Stopped => None,
-            };
-        }
+    /// Whether there is nothing to do but to acknowledge at once.
+    pub fn is_plain(&self) -> bool {
+        self.delay.is_zero() && self.jitter.is_zero() && self.rules.is_empty()
     }
 
-    fn open_when_told(&self) -> Option<UdpSocket> {
-        while !self.shared.is_told_to_open(&self.spec.name) {
-            if self.shared.stop.wait(Duration::from_millis(1)) {
-                return None;
-            }
-        }
-        self.open_after(Duration::ZERO)
+    /// Whether the port is closed; one who has a socket knows by other means.
+    pub fn is_closed(&self, now: Instant) -> bool {
+        let open = |until: Option<Instant>| until.is_some_and(|until| now >= until);
+        self.condition.is_some_and(|(condition, until)| condition == Condition::Closed && !open(until))
     }
 
-    fn open_after(&self, time: Duration) -> Option<UdpSocket> {
-        let mut pause = time;
-        for _ in 0..REOPEN_TRIES {
-            if self.shared.stop.wait(pause) {
-                return None;
-            }
-            if let Ok(socket) = UdpSocket::bind(self.address) {
-                return Some(socket);
-            }
-            pause = Duration::from_millis(1);
-        }
-        None
-    }
-
-    /// Receive, count, acknowledge: as quick as it can be, for measurements.
-    fn serve_plainly(&mut self, socket: &UdpSocket) -> End {
-        let mut buffer = [0; BUFFER];
-        loop {
-            let received = socket.recv_from(&mut buffer);
-            if self.shared.stop.requested() {
-                return End::Stopped;
-            }
-            let Ok((length, from)) = received else { continue };
-            let Some(datagram) = buffer.get_mut(..length) else { continue };
-            let Some(data) = self.understand(datagram) else { continue };
-            let Some(case) = self.case.as_deref() else { continue };
-            let Some(ledger) = case.ledger(self.index) else { continue };
-            let new_bytes = {
-                let mut ledger = lock(ledger);
-                ledger.arrives(&data, from);
-                ledger.answers(data.seq);
-                ledger.acknowledges(data.seq);
-                ledger.receives(&data)
-            };
-            let payload = data.payload.len();
-            let _ = socket.send_to(wire::turn_into_ack(datagram, payload), from);
-            case.count_new(new_bytes);
-            self.shared.book.acknowledged(case);
-        }
-    }
-
-    fn serve_by_script(&mut self, socket: Arc<UdpSocket>) -> End {
-        let mut buffer = [0; BUFFER];
-        loop {
-            let received = socket.recv_from(&mut buffer);
-            if self.shared.stop.requested() {
-                return End::Stopped;
-            }
-            let Ok((length, from)) = received else { continue };
-            let Some(data) = buffer.get(..length).and_then(|datagram| self.understand(datagram)) else {
-                continue;
-            };
-            let Some(case) = self.case.clone() else { continue };
-            let reply = self.decide(&case, &data);
-            self.take(&case, &data, from, &reply);
-            self.send(&socket, &case, &data, from, &reply);
-            if let Some(closing) = reply.close {
-                return End::Closed(closing);
-            }
-        }
-    }
-
-    /// A data packet of a transaction that was assigned, which is then `self.case`; anything else is a stray.
-    fn understand<'a>(&mut self, datagram: &'a [u8]) -> Option<Data<'a>> {
-        let Some(data) = wire::parse_data(datagram) else {
-            self.shared
-                .book
-                .stray(Remark::Unparsable { receiver: self.spec.name.clone(), len: datagram.len() });
-            return None;
-        };
-        if self.case.as_ref().is_none_or(|case| case.tid != data.tid) {
-            self.case = self.shared.book.find(data.tid);
-        }
-        if self.case.is_none() {
-            self.shared.book.stray(Remark::WrongTid { receiver: self.spec.name.clone(), tid: data.tid });
-            return None;
-        }
-        Some(data)
-    }
-
-    fn decide(&mut self, case: &Case, data: &Data<'_>) -> Reply {
-        let memory = self.memories.entry(case.tid).or_default();
-        let nth = memory.transmissions.entry(data.seq).or_default();
-        *nth += 1;
-        let arrival = Arrival {
+    /// A data packet arrives at the open port: notes it in the transaction's ledger, and decides on the answers.
+    pub fn on_data(&mut self, arrival: &Arrival<'_>, ledger: &mut Ledger) -> Reply {
+        let (data, mut reply) = (&arrival.data, Reply::default());
+        ledger.arrives(data, arrival.from);
+        let packet = Packet {
             tid: data.tid,
             seq: data.seq,
-            nth: *nth,
-            acks: memory.acks,
-            since_assigned: case.since_assigned(),
+            nth: ledger.transmission(data.seq),
+            acks: ledger.counts.acks as u32,
+            since_assigned: arrival.since_assigned,
+            assured: arrival.assured,
         };
-        let mut reply = reply(&mut self.rules, &arrival, self.spec.delay, &mut self.rng);
-        if !self.spec.jitter.is_zero() {
-            let jittered = reply.delay.as_secs_f64() + self.spec.jitter.as_secs_f64() * self.rng.bell();
-            reply.delay = Duration::from_secs_f64(jittered.max(0.0));
+        if self.condition.is_some_and(|(_, until)| until.is_some_and(|until| arrival.now >= until)) {
+            reply.recovered = self.condition.take().is_some_and(|(was, _)| was != Condition::Stalled);
         }
-        let now = Instant::now();
-        if let Some(time) = reply.stall {
-            self.stalled_until = Some(now + time);
+        let draft = self.draft(&packet, arrival.now, &mut reply);
+        let silent = self.condition.is_some_and(|(condition, _)| condition == Condition::Silent);
+        if silent || draft.data_lost {
+            ledger.counts.lost += 1;
+        } else {
+            reply.new_bytes = ledger.receives(data);
+            ledger.counts.acks_lost += u64::from(draft.ack_lost);
         }
-        reply.silence |= self.stalled_until.is_some_and(|until| now < until);
-        memory.acks += u32::from(reply.acknowledges());
+        if !silent {
+            reply.flood = draft.flood;
+            self.answer(&packet, draft, ledger, &mut reply);
+            if let Some((Condition::Stalled, Some(until))) = self.condition {
+                let rest = until - arrival.now;
+                reply.datagrams.iter_mut().for_each(|datagram| datagram.delay += rest);
+            }
+        }
         reply
     }
 
-    fn take(&self, case: &Case, data: &Data<'_>, from: SocketAddr, reply: &Reply) {
-        let Some(ledger) = case.ledger(self.index) else { return };
-        let new_bytes = {
-            let mut ledger = lock(ledger);
-            ledger.arrives(data, from);
-            let lost = reply.silence || reply.data_lost;
-            let new_bytes = if lost { 0 } else { ledger.receives(data) };
-            ledger.counts.lost += u64::from(lost);
-            ledger.counts.acks_lost += u64::from(!lost && reply.ack_lost);
-            if reply.acknowledges() {
-                ledger.answers(data.seq);
+    /// Goes through the rules, unless it is silent; those that act once are taken out when they have.
+    fn draft(&mut self, packet: &Packet, now: Instant, reply: &mut Reply) -> Draft {
+        let Model { rules, rng, condition, .. } = self;
+        // Evenly distributed.
+        let deviation = self.jitter.as_secs_f64() * (rng.unit() - 0.5) * 12f64.sqrt();
+        let delay = Duration::from_secs_f64((self.delay.as_secs_f64() + deviation).max(0.0));
+        let mut draft = Draft { delay, ..Draft::default() };
+        if condition.is_some_and(|(condition, _)| condition == Condition::Silent) {
+            return draft;
+        }
+        rules.retain(|rule| {
+            let free = condition.is_none() || !rule.fault.is_condition();
+            if !(free && rule.when.holds(packet, rng)) {
+                return true;
             }
-            new_bytes
-        };
-        case.count_new(new_bytes);
+            rule.fault.apply(packet, &mut draft, rng);
+            if let Some((entered, time)) = draft.condition.take() {
+                *condition = Some((entered, time.map(|time| now + time)));
+                reply.closes = Some(time).filter(|_| entered == Condition::Closed);
+            }
+            reply.faults.push(rule.fault.clone());
+            !rule.fault.acts_once()
+        });
+        draft
     }
 
-    fn send(
-        &self,
-        socket: &Arc<UdpSocket>,
-        case: &Arc<Case>,
-        data: &Data<'_>,
-        to: SocketAddr,
-        reply: &Reply,
-    ) {
-        if let Some(flood) = reply.flood {
-            let (shared, socket) = (Arc::clone(&self.shared), Arc::clone(socket));
-            let (tid, seq) = (data.tid, data.seq);
-            self.shared.spawn("flood", move || {
-                pour(&shared, &socket, to, flood.per_second, flood.lasting, |n| junk(tid, seq, n));
-            });
+    fn answer(&mut self, packet: &Packet, draft: Draft, ledger: &mut Ledger, reply: &mut Reply) {
+        let mut send = |delay, bytes, source, is_ack| {
+            reply.datagrams.push(Datagram { delay, bytes, source, is_ack });
+        };
+        let (now, later): (Vec<_>, Vec<_>) =
+            draft.extras.into_iter().partition(|(_, timing, _)| *timing == Timing::Now);
+        for (bytes, _, source) in now {
+            send(Duration::ZERO, bytes, source, false);
         }
-        if reply.silence {
-            return;
+        let acked = !draft.data_lost && !draft.ack_lost && draft.damaged.is_none();
+        if acked {
+            ledger.answers(packet.seq);
+            send(draft.delay, wire::ack(packet.tid, packet.seq), Source::Receiver, true);
+        } else if let Some(damaged) = draft.damaged.filter(|_| !draft.data_lost && !draft.ack_lost) {
+            send(draft.delay, damaged, Source::Receiver, false);
         }
-        for extra in reply.extras.iter().filter(|extra| extra.timing == Timing::AtOnce) {
-            self.send_extra(socket, extra, to);
-        }
-        // A duplicate of an ack that was lost, or of what never came, would be the ack itself.
-        if !reply.acknowledges() {
-            return;
-        }
-        self.send_ack(socket, case, data, to, reply);
-        for extra in &reply.extras {
-            if let Timing::AfterAck(time) = extra.timing {
-                let (server, socket, bytes) =
-                    (Arc::clone(&self.shared), Arc::clone(socket), extra.bytes.clone());
-                server.later(reply.delay + time, move || {
-                    let _ = socket.send_to(&bytes, to);
-                });
+        for (bytes, timing, source) in later {
+            match timing {
+                // A duplicate of an ack that was lost, or of what never came, would be the ack itself.
+                Timing::AfterAck(time) if acked => send(draft.delay + time, bytes, source, false),
+                Timing::AnyTime if !draft.data_lost => {
+                    send(self.delay.mul_f64(2.0 * self.rng.unit()), bytes, source, false);
+                }
+                _ => {}
             }
         }
-    }
-
-    /// The next SEQ may come as soon as the ack is on the wire, so that has to be noted just before.
-    fn send_ack(
-        &self,
-        socket: &Arc<UdpSocket>,
-        case: &Arc<Case>,
-        data: &Data<'_>,
-        to: SocketAddr,
-        reply: &Reply,
-    ) {
-        let (shared, socket, case) = (Arc::clone(&self.shared), Arc::clone(socket), Arc::clone(case));
-        let (index, seq) = (self.index, data.seq);
-        let ack = wire::ack(data.tid, seq);
-        let send = move || {
-            if let Some(ledger) = case.ledger(index) {
-                lock(ledger).acknowledges(seq);
-            }
-            let _ = socket.send_to(&ack, to);
-            shared.book.acknowledged(&case);
-        };
-        match reply.close {
-            // The port closes when this thread lets go of the socket, so the last ack cannot be left to another.
-            Some(_) if self.shared.stop.wait(reply.delay) => {}
-            Some(_) => send(),
-            None => self.shared.later(reply.delay, send),
-        }
-    }
-
-    fn send_extra(&self, socket: &UdpSocket, extra: &Extra, to: SocketAddr) {
-        let other = match (extra.from, self.address) {
-            (From::Receiver, _) => None,
-            (From::OtherAddress, SocketAddr::V4(_)) => Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            (From::OtherAddress | From::OtherPort, address) => Some(SocketAddr::new(address.ip(), 0)),
-        };
-        let _ = match other.map(UdpSocket::bind) {
-            None => socket.send_to(&extra.bytes, to),
-            Some(Ok(other)) => other.send_to(&extra.bytes, to),
-            Some(Err(error)) => Err(error),
-        };
     }
 }
 
-impl Reply {
-    fn acknowledges(&self) -> bool {
-        !self.silence && !self.data_lost && !self.ack_lost
+#[cfg(test)]
+mod tests {
+    use super::super::faults::{When, junk};
+    use super::super::script::ms;
+    use super::*;
+
+    /// What the model answers to packets that come a millisecond apart.
+    fn replies(spec: Receiver, seqs: &[u32]) -> Vec<Reply> {
+        let start = Instant::now();
+        let mut model = Model::new(&spec, 1, 0, start);
+        let mut ledger = Ledger::new("A", true);
+        let mut on_data = |(i, &seq): (u32, &u32)| {
+            let data = Data { tid: 3740, seq, payload: b"x" };
+            let (now, from) = (start + ms(1) * i, SocketAddr::from(([127, 0, 0, 1], 9)));
+            let since_assigned = ms(1) * i;
+            model.on_data(&Arrival { now, since_assigned, data, from, assured: false }, &mut ledger)
+        };
+        (0..).zip(seqs).map(&mut on_data).collect()
+    }
+
+    fn acked(spec: Receiver, seqs: &[u32]) -> Vec<bool> {
+        let is_acked = |reply: &Reply| reply.datagrams.iter().any(|datagram| datagram.is_ack);
+        replies(spec, seqs).iter().map(is_acked).collect()
+    }
+
+    #[test]
+    fn rules_apply_to_the_packets_they_name() {
+        let loses = |when| acked(Receiver::named("A").rule(when, Fault::LoseData), &[7, 7, 8, 9]);
+        assert_eq!(loses(When::At { seq: 7, nth: 1 }), [false, true, true, true]);
+        assert_eq!(loses(When::AfterAcks(2)), [true, true, false, false]);
+        assert_eq!(loses(When::SinceAssigned(ms(3))), [true, true, true, false]);
+        assert_eq!(loses(When::Chance(1.0)), [false; 4]);
+        assert_eq!(loses(When::Chance(0.0)), [true; 4]);
+    }
+
+    #[test]
+    fn conditions_begin_once_one_after_another_and_end() {
+        let silences = Receiver::named("A").silent_for(1, ms(2)).silent_for(1, ms(1));
+        assert_eq!(acked(silences, &[0, 1, 1, 1, 1, 2]), [true, false, false, false, true, true]);
+        let closes = replies(Receiver::named("A").closes_after_acks(1, Some(ms(2))), &[0, 1, 2]);
+        assert_eq!(closes[0].closes, Some(Some(ms(2))));
+        assert!(closes[0].datagrams.len() == 1 && closes[2].recovered);
+        let stalls = replies(Receiver::named("A").rule(When::Always, Fault::Stall(ms(2))), &[0, 0, 1]);
+        let delays: Vec<Duration> = stalls.iter().map(|reply| reply.datagrams[0].delay).collect();
+        assert_eq!(delays, [ms(2), ms(1), ms(0)]);
+    }
+
+    #[test]
+    fn what_is_forged_damaged_or_stray_is_never_the_right_ack() {
+        let ack = wire::ack(3740, 5);
+        assert!((0..50).all(|number| junk(3740, 5, number) != ack));
+        for fault in [Fault::CorruptAck, Fault::TruncateAck] {
+            for reply in replies(Receiver::named("A").rule(When::Always, fault), &[5; 200]) {
+                assert_ne!(reply.datagrams[0].bytes, ack);
+            }
+        }
+        let stale = replies(Receiver::named("A").stale_acks(), &[0]);
+        assert_eq!(stale[0].datagrams[0].bytes, wire::ack(3740, u32::MAX), "before SEQ 0 it wraps around");
     }
 }

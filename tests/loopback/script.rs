@@ -1,7 +1,7 @@
 //! The story that the servers play: which receivers there are, how quick they are, and what goes wrong.
 
 use super::case::Expectation;
-use super::faults::{Fault, Rule, When};
+use super::faults::{Fault, Flood, Forgery, Rule, Source, Timing, When};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl Receiver {
         self
     }
 
-    /// The standard deviation of the ack delay, by the seed.
+    /// The standard deviation of the ack delay, by the seed; it is evenly distributed.
     pub fn jitter(mut self, deviation: Duration) -> Receiver {
         self.jitter = deviation;
         self
@@ -121,64 +121,69 @@ impl Receiver {
         self.rule(When::Always, Fault::LoseAck)
     }
 
-    /// Another ack delay after so many acks.
+    /// Another ack delay after this many acks.
     pub fn ack_delay_after(self, acks: u32, delay: Duration) -> Receiver {
         self.rule(When::AfterAcks(acks), Fault::Delay(delay))
     }
 
-    /// Every ack comes twice.
-    pub fn duplicates_acks(self) -> Receiver {
-        self.rule(When::Always, Fault::DuplicateAck)
+    /// With every ack, one of the TID and SEQ that are this far from the right ones.
+    fn forges(self, tid: u64, seq: i32, timing: Timing, source: Source) -> Receiver {
+        self.rule(When::Always, Fault::Forge(Forgery { tid, seq: seq.cast_unsigned(), timing, source }))
     }
 
-    /// Every ack comes again so much later; with half the ack delay, during the wait for the next one.
+    /// Every ack comes twice.
+    pub fn duplicates_acks(self) -> Receiver {
+        self.late_duplicates(Duration::ZERO)
+    }
+
+    /// Every ack comes again this much later; with half the ack delay, during the wait for the next one.
     pub fn late_duplicates(self, late: Duration) -> Receiver {
-        self.rule(When::Always, Fault::LateDuplicate(late))
+        self.forges(0, 0, Timing::AfterAck(late), Source::Receiver)
     }
 
     /// After every ack, that of the SEQ after, which has not come yet.
     pub fn acks_in_advance(self) -> Receiver {
-        self.rule(When::Always, Fault::AckInAdvance)
+        self.forges(0, 1, Timing::AfterAck(Duration::ZERO), Source::Receiver)
     }
 
     /// Before every ack, one with another TID.
     pub fn wrong_tid_acks(self) -> Receiver {
-        self.rule(When::Always, Fault::WrongTid)
+        self.forges(1, 0, Timing::Now, Source::Receiver)
     }
 
     /// Before every ack, that of the SEQ before.
     pub fn stale_acks(self) -> Receiver {
-        self.rule(When::Always, Fault::StaleSeq)
+        self.forges(0, -1, Timing::Now, Source::Receiver)
     }
 
     /// Before every ack, that of the SEQ after.
     pub fn future_acks(self) -> Receiver {
-        self.rule(When::Always, Fault::FutureSeq)
+        self.forges(0, 1, Timing::Now, Source::Receiver)
     }
 
     /// Before every ack, the same from another address.
     pub fn acks_from_other_address(self) -> Receiver {
-        self.rule(When::Always, Fault::OtherAddress)
+        self.forges(0, 0, Timing::Now, Source::OtherAddress)
     }
 
     /// Before every ack, the same from another port.
     pub fn acks_from_other_port(self) -> Receiver {
-        self.rule(When::Always, Fault::OtherPort)
+        self.forges(0, 0, Timing::Now, Source::OtherPort)
     }
 
-    /// Before every ack, this datagram.
+    /// Before every ack, these bytes.
     pub fn junk(self, bytes: impl Into<Vec<u8>>) -> Receiver {
         self.rule(When::Always, Fault::Junk(bytes.into()))
     }
 
-    /// From the first packet on: junk at this rate (`None`: without a pause) for so long.
+    /// From the first packet on: junk at this rate (`None`: without a pause) for this long.
     pub fn flood(self, per_second: Option<u32>, lasting: Duration) -> Receiver {
-        self.rule(When::Always, Fault::Flood { per_second, lasting })
+        self.rule(When::Always, Fault::Flood(Flood { per_second, lasting }))
     }
 
-    /// Silent after so many acks; 0: from the start.
+    /// Silent after this many acks; 0: from the start.
     pub fn dies_after_acks(self, acks: u32) -> Receiver {
-        self.rule(When::AfterAcks(acks), Fault::Silence)
+        self.rule(When::AfterAcks(acks), Fault::Silent(None))
     }
 
     /// There, and says nothing.
@@ -186,29 +191,14 @@ impl Receiver {
         self.dies_after_acks(0)
     }
 
-    /// Silent from so long after Type 1 on, as the real ones were after 90 s.
-    pub fn expires_after(self, time: Duration) -> Receiver {
-        self.rule(When::SinceAssigned(time), Fault::Silence)
+    /// After this many acks silent for a time, and then back.
+    pub fn silent_for(self, acks: u32, time: Duration) -> Receiver {
+        self.rule(When::AfterAcks(acks), Fault::Silent(Some(time)))
     }
 
-    /// After so many acks silent for a time, and then back.
-    pub fn stalls_after_acks(self, acks: u32, time: Duration) -> Receiver {
-        self.rule(When::AfterAcks(acks), Fault::Stall(time))
-    }
-
-    /// The port is closed for good right after so many acks (1 or more).
-    pub fn closes_after_acks(self, acks: u32) -> Receiver {
-        self.rule(When::AckNumber(acks), Fault::Close { reopens_after: None })
-    }
-
-    /// The port is closed for a time right after so many acks (1 or more).
-    pub fn closes_for(self, acks: u32, time: Duration) -> Receiver {
-        self.rule(When::AckNumber(acks), Fault::Close { reopens_after: Some(time) })
-    }
-
-    /// Whether there is nothing to do but to acknowledge at once.
-    pub(super) fn is_plain(&self) -> bool {
-        self.delay.is_zero() && self.jitter.is_zero() && self.rules.is_empty()
+    /// The port is closed right after this many acks (1 or more), for this long or for good.
+    pub fn closes_after_acks(self, acks: u32, time: Option<Duration>) -> Receiver {
+        self.rule(When::AfterAcks(acks - 1), Fault::Close(time))
     }
 }
 
@@ -261,10 +251,9 @@ pub struct Script {
     pub(super) receivers: Vec<Receiver>,
     pub(super) entries: Vec<Entry>,
     pub(super) answers: Vec<Answer>,
-    pub(super) orchestrator_flood: Option<(Option<u32>, Duration)>,
+    pub(super) orchestrator_flood: Option<Flood>,
     pub(super) lost_intents: u64,
     pub(super) one_at_a_time: bool,
-    pub(super) first_tid: u64,
     pub(super) data_loss: f64,
     pub(super) ack_loss: f64,
     pub(super) seed: u64,
@@ -291,7 +280,6 @@ impl Script {
             orchestrator_flood: None,
             lost_intents: 0,
             one_at_a_time: false,
-            first_tid: 3740,
             data_loss: 0.0,
             ack_loss: 0.0,
             seed: 1,
@@ -361,7 +349,7 @@ impl Script {
         self.answers(vec![Answer::new(Says::Raw(bytes.into()))])
     }
 
-    /// Every answer comes so much later.
+    /// Every answer comes this much later.
     pub fn assign_after(mut self, time: Duration) -> Script {
         self.answers.iter_mut().for_each(|answer| answer.after += time);
         self
@@ -390,13 +378,13 @@ impl Script {
         self.answers(vec![Answer::new(Says::Assignment).by_stranger()])
     }
 
-    /// From an intent on, the orchestrator sends junk at this rate (`None`: without a pause) for so long.
+    /// From an intent on, the orchestrator sends junk at this rate (`None`: without a pause) for this long.
     pub fn orchestrator_floods(mut self, per_second: Option<u32>, lasting: Duration) -> Script {
-        self.orchestrator_flood = Some((per_second, lasting));
+        self.orchestrator_flood = Some(Flood { per_second, lasting });
         self
     }
 
-    /// The first so many intents get lost.
+    /// The first this many intents get lost.
     pub fn lose_intents(mut self, intents: u64) -> Script {
         self.lost_intents = intents;
         self
@@ -405,12 +393,6 @@ impl Script {
     /// The next client waits until the transaction before is judged. Needs `idle` or `expect`.
     pub fn one_at_a_time(mut self) -> Script {
         self.one_at_a_time = true;
-        self
-    }
-
-    /// The first TID; 3740 otherwise.
-    pub fn first_tid(mut self, tid: u64) -> Script {
-        self.first_tid = tid;
         self
     }
 
@@ -448,7 +430,7 @@ impl Script {
         self
     }
 
-    /// Judges a transaction without traffic for so long; five times that, while something seems to be missing.
+    /// Judges a transaction without traffic for this long; five times that, while something seems to be missing.
     pub fn idle(mut self, time: Duration) -> Script {
         self.idle = Some(time);
         self

@@ -1,10 +1,10 @@
 //! The servers as a whole: bound before `start` returns, gone when dropped.
 
-use super::book::Book;
+use super::delay_queue::{DelayQueue, Stop, lock};
+use super::endpoint::Endpoint;
 use super::orchestrator::{self, Orchestrator};
-use super::post::{Post, Stop, lock};
-use super::receiver::Server;
 use super::script::{Opening, Receiver, Script};
+use super::transactions::Transactions;
 use super::verdict::Transaction;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -26,9 +26,9 @@ const GUARD: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
 pub struct Shared {
     pub script: Script,
     pub orchestrator: Orchestrator,
-    pub book: Book,
+    pub transactions: Transactions,
     pub stop: Stop,
-    post: Post,
+    post: DelayQueue,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Receivers whose ports the test has said to open.
     told_to_open: Mutex<Vec<String>>,
@@ -85,9 +85,9 @@ impl Servers {
         let shared = Arc::new(Shared {
             orchestrator: Orchestrator::new(socket, UdpSocket::bind((home, 0))?, &script, names),
             script,
-            book: Book::default(),
+            transactions: Transactions::default(),
             stop: Stop::default(),
-            post: Post::default(),
+            post: DelayQueue::default(),
             threads: Mutex::default(),
             told_to_open: Mutex::default(),
         });
@@ -103,17 +103,19 @@ impl Servers {
     }
 
     fn start_threads(&self, receivers: Vec<Receiver>, sockets: Vec<Option<UdpSocket>>) -> io::Result<()> {
-        let (post, umpire, desk) = (self.share(), self.share(), self.share());
+        let (post, judge, desk) = (self.share(), self.share(), self.share());
         self.shared.try_spawn("post", move || post.post.deliver())?;
-        self.shared.try_spawn("umpire", move || {
-            umpire.book.umpire(umpire.script.idle, |judged| orchestrator::assign_next(&umpire, judged));
+        self.shared.try_spawn("judge", move || {
+            judge
+                .transactions
+                .run_judge(judge.script.idle, |judged| orchestrator::assign_next(&judge, judged));
         })?;
         self.shared.try_spawn("orchestrator", move || orchestrator::serve(&desk))?;
         for (((index, spec), socket), address) in (0..).zip(receivers).zip(sockets).zip(&self.receivers) {
             let name = spec.name.clone();
-            let server = Server::new(self.share(), spec, index, *address);
+            let endpoint = Endpoint::new(self.share(), &spec, index, *address);
             // A name with a NUL cannot be a thread's.
-            self.shared.try_spawn(&name.replace('\0', ""), move || server.run(socket))?;
+            self.shared.try_spawn(&name.replace('\0', ""), move || endpoint.run(socket))?;
         }
         Ok(())
     }
@@ -143,22 +145,22 @@ impl Servers {
 
     /// Intents that came, lost ones included.
     pub fn intents(&self) -> u64 {
-        self.shared.book.intents()
+        self.shared.transactions.intents()
     }
 
     /// Datagrams to the orchestrator that were no intents.
     pub fn other_datagrams(&self) -> u64 {
-        self.shared.book.others()
+        self.shared.transactions.others()
     }
 
     /// The next transaction that was judged by itself: complete as `expect` says, or quiet for `idle`.
     pub fn wait_judged(&self, timeout: Duration) -> Option<Transaction> {
-        self.shared.book.next_judged(timeout)
+        self.shared.transactions.next_judged(timeout)
     }
 
     /// Judges all transactions as they stand now, in the order of their assignment.
     pub fn judge_all(&self) -> Vec<Transaction> {
-        self.shared.book.judge_all()
+        self.shared.transactions.judge_all()
     }
 
     /// Judges the newest transaction as it stands now, if there is one.
@@ -188,7 +190,7 @@ impl Drop for Servers {
     fn drop(&mut self) {
         self.shared.stop.request();
         self.shared.post.stop();
-        self.shared.book.stop();
+        self.shared.transactions.stop();
         self.wake_readers();
         // A thread may have started another one in the meantime.
         loop {

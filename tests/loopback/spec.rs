@@ -53,12 +53,12 @@ fn apply(receiver: Receiver, key: &str, value: &str) -> Option<Receiver> {
         "loss" => receiver.data_loss(probability(value)?),
         "ack-loss" => receiver.ack_loss(probability(value)?),
         "dies" => receiver.dies_after_acks(value.parse().ok()?),
-        "expires" => receiver.expires_after(seconds(value)?),
+        "expires" => receiver.rule(When::SinceAssigned(seconds(value)?), Fault::Silent(None)),
         "stalls" => {
             let (acks, time) = acks_and_time(value)?;
-            receiver.stalls_after_acks(acks, time)
+            receiver.silent_for(acks, time)
         }
-        "closes" => receiver.closes_after_acks(value.parse().ok().filter(|acks| *acks > 0)?),
+        "closes" => receiver.closes_after_acks(value.parse().ok().filter(|acks| *acks > 0)?, None),
         "opens" => receiver.opens_after(milliseconds(value)?),
         "step" => {
             let (acks, delay) = acks_and_time(value)?;
@@ -72,21 +72,20 @@ fn apply(receiver: Receiver, key: &str, value: &str) -> Option<Receiver> {
 
 /// The words without a value.
 fn flag(receiver: Receiver, key: &str) -> Option<Receiver> {
-    let fault = match key {
-        "closed" => return Some(receiver.closed()),
-        "dup" => Fault::DuplicateAck,
-        "wrong-tid" => Fault::WrongTid,
-        "stale" => Fault::StaleSeq,
-        "future" => Fault::FutureSeq,
-        "other-port" => Fault::OtherPort,
-        "other-address" => Fault::OtherAddress,
-        "empty" => Fault::Junk(Vec::new()),
-        "garbage" => Fault::Junk(b"\x1b[2J no ack \x00\xff".to_vec()),
-        "huge" => Fault::Junk(vec![b'#'; 65_507]),
-        "no-acks" => Fault::LoseAck,
+    Some(match key {
+        "closed" => receiver.closed(),
+        "dup" => receiver.duplicates_acks(),
+        "wrong-tid" => receiver.wrong_tid_acks(),
+        "stale" => receiver.stale_acks(),
+        "future" => receiver.future_acks(),
+        "other-port" => receiver.acks_from_other_port(),
+        "other-address" => receiver.acks_from_other_address(),
+        "empty" => receiver.junk(""),
+        "garbage" => receiver.junk(b"\x1b[2J no ack \x00\xff"),
+        "huge" => receiver.junk(vec![b'#'; 65_507]),
+        "no-acks" => receiver.never_acks(),
         _ => return None,
-    };
-    Some(receiver.rule(When::Always, fault))
+    })
 }
 
 /// `7:1+8:1`
@@ -136,10 +135,7 @@ mod tests {
         same("name=5th Receiver,delay=1714.9,jitter=7,lose=7:1+8:2", fifth.lose(7, 1).lose(8, 2));
         same("loss=0.05,ack-loss=1", Receiver::named("R1").data_loss(0.05).ack_loss(1.0));
         same("dies=12", Receiver::named("R1").dies_after_acks(12));
-        same(
-            "stalls=3:250,step=4:9",
-            Receiver::named("R1").stalls_after_acks(3, ms(250)).ack_delay_after(4, ms(9)),
-        );
+        same("stalls=3:250,step=4:9", Receiver::named("R1").silent_for(3, ms(250)).ack_delay_after(4, ms(9)));
         same("closed", Receiver::named("R1").closed());
         same("dup,stale,no-acks", Receiver::named("R1").duplicates_acks().stale_acks().never_acks());
     }

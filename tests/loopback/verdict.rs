@@ -34,7 +34,7 @@ pub enum Remark {
     /// More than 100 payload bytes in a packet.
     TooLong { receiver: String, seq: u32, len: usize },
     /// SEQs came again though their ack had been sent.
-    Needless { receiver: String, packets: u64 },
+    Spurious { receiver: String, packets: u64 },
     /// SEQs that came to more than one receiver, as they do after a failover.
     AtSeveralReceivers { seqs: u64 },
     /// Data for a transaction that nobody assigned. Whose it is cannot be said: noted with the newest one.
@@ -60,8 +60,8 @@ impl fmt::Display for Remark {
             Remark::TooLong { receiver, seq, len } => {
                 write!(f, "{receiver}: SEQ {seq} has {len} payload bytes, more than 100")
             }
-            Remark::Needless { receiver, packets } => {
-                write!(f, "{receiver}: {packets} needless retransmission(s)")
+            Remark::Spurious { receiver, packets } => {
+                write!(f, "{receiver}: {packets} spurious retransmission(s)")
             }
             Remark::AtSeveralReceivers { seqs } => write!(f, "{seqs} SEQ(s) came to more than one receiver"),
             Remark::WrongTid { receiver, tid } => {
@@ -146,11 +146,11 @@ impl Transaction {
         self.parts.iter().map(Part::seqs).sum()
     }
 
-    /// Remarks that speak of a client's mistake: all but needless retransmissions and SEQs at several receivers, which a
+    /// Remarks that speak of a client's mistake: all but spurious retransmissions and SEQs at several receivers, which a
     /// slow ack and a failover excuse.
     pub fn faults(&self) -> Vec<&Remark> {
         let excused =
-            |remark: &&Remark| !matches!(remark, Remark::Needless { .. } | Remark::AtSeveralReceivers { .. });
+            |remark: &&Remark| !matches!(remark, Remark::Spurious { .. } | Remark::AtSeveralReceivers { .. });
         self.remarks.iter().filter(excused).collect()
     }
 }

@@ -1,15 +1,11 @@
-//! A hostile network with its receivers, in virtual time.
-//!
-//! Corruption that makes a well-formed message of this transaction out of another is left out, since UDP's checksum
-//! catches nearly all of it and the protocol has no means against the rest (the manual's CAVEATS): such a datagram is
-//! lost.
+//! A hostile network in virtual time, with the receivers of the loopback servers at its ends.
 
 use super::rng::Rng;
-use super::scenario::{Condition, Profile, Scenario};
+use super::scenario::{Profile, Scenario};
 use super::tally::{Class, Exercised};
-use crate::loopback::wire;
-use mdalp::protocol::message::MAX_ACK_LEN;
-use mdalp::protocol::{Seq, Tid};
+use crate::loopback::{self, Condition, Fault, Flood, Forgery, Ledger, Source, Timing, When, junk, wire};
+use mdalp::protocol::Seq;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -27,273 +23,196 @@ pub enum Arrival {
 /// What arrives when.
 pub type Arrivals = Vec<(Instant, Arrival)>;
 
-const THERE: usize = 0;
-const BACK: usize = 1;
+const OUTBOUND: usize = 0;
+const INBOUND: usize = 1;
 
-/// The most datagrams in a flood.
-const FLOOD: usize = 150;
+/// The datagrams of a flood.
+const FLOOD: u32 = 100;
+
+/// Where the client's datagrams come from.
+const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
 /// The network, and the receivers' ends of it.
-#[derive(Debug)]
 pub struct Network {
-    tid: Tid,
-    packets: u32,
-    give_up: Duration,
+    tid: u64,
+    start: Instant,
     /// When all receivers fall silent.
     expiry: Option<Instant>,
+    /// The longest that anything assured takes one way.
+    soon: Duration,
     rng: Rng,
     ends: Vec<End>,
     pub exercised: Exercised,
 }
 
-/// A receiver.
-#[derive(Debug)]
+/// A receiver, and the way there.
 struct End {
     profile: Profile,
-    /// The payload of each SEQ that it has.
-    stored: Vec<Option<Box<[u8]>>>,
-    /// Data packets that it has got.
-    received: u32,
-    condition: Condition,
-    /// When it is well again; `None` for never.
-    until: Option<Instant>,
-    fates: usize,
-    was_silent: bool,
+    receiver: loopback::Model,
+    /// What it has, as the judge of the loopback servers keeps it.
+    ledger: Ledger,
     /// When the last thing so far arrives, there and back.
     last_arrival: [Option<Instant>; 2],
 }
 
 impl Network {
-    pub fn new(scenario: &Scenario, packets: u32, start: Instant) -> Self {
-        let end = |profile: &Profile| End {
+    pub fn new(scenario: &Scenario, _packets: u32, start: Instant) -> Self {
+        let seed = scenario.seed ^ 0x6e65_7477_6f72_6b00;
+        let end = |(index, profile): (usize, &Profile)| End {
             profile: profile.clone(),
-            stored: vec![None; packets as usize],
-            received: 0,
-            condition: Condition::Well,
-            until: None,
-            fates: 0,
-            was_silent: false,
+            receiver: loopback::Model::new(&receiver(profile, scenario.expiry), seed, index, start),
+            ledger: Ledger::new("receiver", true),
             last_arrival: [None; 2],
         };
         Self {
-            tid: scenario.tid,
-            packets,
-            give_up: scenario.timing.give_up,
+            tid: scenario.tid.0,
+            start,
             expiry: scenario.expiry.map(|at| start + at),
-            rng: Rng::new(scenario.seed ^ 0x6e65_7477_6f72_6b00),
-            ends: scenario.receivers.iter().map(end).collect(),
+            soon: scenario.timing.give_up / 16,
+            rng: Rng::new(seed),
+            ends: scenario.receivers.iter().enumerate().map(end).collect(),
             exercised: Exercised::default(),
         }
     }
 
     /// Whether the receiver has this packet, so that an ack for it is no lie.
     pub fn has(&self, receiver: usize, seq: Seq) -> bool {
-        self.ends[receiver].stored.get(seq.0 as usize).is_some_and(Option::is_some)
+        self.ends[receiver].ledger.received.contains(seq.0)
     }
 
     /// What all receivers together have of each packet.
     pub fn stored(&self, seq: Seq) -> impl Iterator<Item = &[u8]> {
-        self.ends.iter().filter_map(move |end| end.stored[seq.0 as usize].as_deref())
+        self.ends.iter().filter_map(move |end| end.ledger.payload_of(seq.0))
     }
 
     /// The client sends a datagram to a receiver, for the nth time.
     pub fn send(&mut self, now: Instant, receiver: usize, transmission: u32, datagram: &[u8]) -> Arrivals {
-        if std::mem::take(&mut self.ends[receiver].profile.loses_first) {
+        let (end, rng) = (&mut self.ends[receiver], &mut self.rng);
+        if std::mem::take(&mut end.profile.loses_first) {
             return Vec::new();
         }
-        let assured = self.ends[receiver].profile.reliable && transmission >= 2;
-        let make = move |datagram| Arrival::AtReceiver { datagram, assured };
-        self.carry(now, receiver, THERE, datagram.into(), assured, make)
+        let profile = &end.profile;
+        let copies = 1 + usize::from(rng.chance(profile.duplication[OUTBOUND])) * (1 + rng.below(2));
+        let mut arrivals = Vec::new();
+        for _ in 0..copies {
+            let assured = end.profile.reliable && transmission >= 2;
+            let mut delay = end.profile.delay.mul_f64(1.0 + end.profile.jitter * rng.unit());
+            if assured {
+                delay = delay.min(self.soon);
+            }
+            if copies > 1 {
+                self.exercised.note(Class::Duplicate);
+            }
+            let at = end.arrives(now + delay, OUTBOUND, &mut self.exercised);
+            arrivals.push((at, Arrival::AtReceiver { datagram: datagram.into(), assured }));
+        }
+        arrivals
     }
 
     /// A datagram comes to a receiver.
     pub fn receive(&mut self, now: Instant, receiver: usize, datagram: &[u8], assured: bool) -> Arrivals {
-        let Some(data) = wire::parse_data(datagram) else { return Vec::new() };
-        let condition = self.condition(receiver, now);
-        let end = &mut self.ends[receiver];
-        end.received = end.received.saturating_add(u32::from(condition == Condition::Well));
-        let answer_at = match condition {
-            Condition::Silent => return Vec::new(),
-            Condition::Closed => {
-                let sent = !self.rng.chance(0.1);
-                let at = now + end.profile.delay;
-                return if sent { vec![(at, Arrival::Refusal)] } else { Vec::new() };
-            }
-            Condition::Stalled => end.until.unwrap_or(now),
-            Condition::Well => now,
+        let Some(data) = wire::parse_data(datagram).filter(|data| data.tid == self.tid) else {
+            return Vec::new();
         };
-        if end.was_silent {
-            self.exercised.note(Class::Comeback);
-        }
-        if data.tid == self.tid.0 {
-            end.stored[data.seq as usize] = Some(data.payload.into());
-        }
-        let ack = wire::ack(data.tid, data.seq).into();
-        let mut arrivals = self.carry(answer_at, receiver, BACK, ack, assured, Arrival::AtClient);
-        self.mischief(answer_at, receiver, Seq(data.seq), &mut arrivals);
-        arrivals
-    }
-
-    /// How the receiver does at `now`, when a packet comes.
-    fn condition(&mut self, receiver: usize, now: Instant) -> Condition {
         if self.expiry.is_some_and(|at| now >= at) {
             self.exercised.note(Class::AllExpired);
-            return Condition::Silent;
         }
         let end = &mut self.ends[receiver];
-        if end.condition != Condition::Well && end.until.is_some_and(|until| now >= until) {
-            end.was_silent |= end.condition != Condition::Stalled;
-            end.condition = Condition::Well;
+        if end.receiver.is_closed(now) {
+            let sent = !self.rng.chance(0.1);
+            return if sent { vec![(now + end.profile.delay, Arrival::Refusal)] } else { Vec::new() };
         }
-        let next = end.profile.fates.get(end.fates).copied();
-        if let Some(fate) = next.filter(|f| end.condition == Condition::Well && end.received >= f.after) {
-            end.fates += 1;
-            end.condition = fate.condition;
-            end.until = fate.lasts.map(|lasts| now + lasts);
-            if end.condition == Condition::Stalled {
-                self.exercised.note(Class::Stall);
-            }
+        let seq = data.seq;
+        let arrival =
+            loopback::Arrival { now, since_assigned: now - self.start, data, from: CLIENT, assured };
+        let reply = end.receiver.on_data(&arrival, &mut end.ledger);
+        for class in reply.faults.iter().filter_map(class) {
+            self.exercised.note(class);
         }
-        end.condition
-    }
-
-    /// What the network makes of one datagram on its way.
-    fn carry(
-        &mut self,
-        now: Instant,
-        receiver: usize,
-        way: usize,
-        datagram: Rc<[u8]>,
-        assured: bool,
-        arrival: impl Fn(Rc<[u8]>) -> Arrival,
-    ) -> Arrivals {
+        if reply.recovered {
+            self.exercised.note(Class::Comeback);
+        }
         let mut arrivals = Vec::new();
-        let end = &mut self.ends[receiver];
-        let (profile, rng) = (&end.profile, &mut self.rng);
-        let copies = 1 + usize::from(rng.chance(profile.duplication[way])) * (1 + rng.below(2));
-        if copies > 1 {
-            self.exercised.note(Class::Duplicate);
+        for mut sent in reply.datagrams {
+            if sent.is_ack {
+                end.ledger.acknowledges(seq);
+                sent.delay = if assured { sent.delay.min(self.soon) } else { sent.delay };
+            }
+            let at = end.arrives(now + sent.delay, INBOUND, &mut self.exercised);
+            arrivals.push((at, Arrival::AtClient(sent.bytes.into())));
         }
-        for copy in 0..copies {
-            let assured = assured && copy == 0;
-            if !assured && rng.chance(profile.loss[way]) {
-                self.exercised.note(Class::Loss);
-                continue;
-            }
-            let mut delay = profile.delay.mul_f64(1.0 + profile.jitter * rng.unit());
-            if rng.chance(profile.spike) {
-                self.exercised.note(Class::Spike);
-                delay += profile.longest_spike.mul_f64(rng.unit());
-            }
-            let datagram = if assured {
-                delay = delay.min(self.give_up / 16);
-                Rc::clone(&datagram)
-            } else {
-                match damaged(&datagram, way, profile, self.tid, rng, &mut self.exercised) {
-                    Some(datagram) => datagram,
-                    None => continue,
-                }
+        if let Some(flood) = reply.flood {
+            let datagram = |number: u32| {
+                let at = now + flood.lasting * number / FLOOD;
+                (at, Arrival::AtClient(junk(self.tid, seq, number.into()).into()))
             };
-            let at = now + delay;
-            if end.last_arrival[way].is_some_and(|last| at < last) {
-                self.exercised.note(Class::Reordered);
-            }
-            end.last_arrival[way] = end.last_arrival[way].max(Some(at));
-            arrivals.push((at, arrival(datagram)));
+            arrivals.extend((0..FLOOD).map(datagram));
         }
         arrivals
     }
+}
 
-    /// What else comes from where the ack of `seq` comes from.
-    fn mischief(&mut self, now: Instant, receiver: usize, seq: Seq, arrivals: &mut Arrivals) {
-        let profile = &self.ends[receiver].profile;
-        let (delay, tid, packets) = (profile.delay, self.tid, self.packets);
-        let (stray, garbage, flood) = (profile.stray, profile.garbage, profile.flood);
-        let rng = &mut self.rng;
-        let mut add = |rng: &mut Rng, datagram: Vec<u8>| {
-            arrivals.push((now + delay.mul_f64(rng.unit() * 4.0), Arrival::AtClient(datagram.into())));
+impl End {
+    fn arrives(&mut self, at: Instant, way: usize, exercised: &mut Exercised) -> Instant {
+        let last = &mut self.last_arrival[way];
+        if last.is_some_and(|last| at < last) {
+            exercised.note(Class::Reordered);
+        }
+        *last = (*last).max(Some(at));
+        at
+    }
+}
+
+/// The receiver that behaves so, as the loopback servers play it. What is damaged on its way there is lost.
+fn receiver(profile: &Profile, expiry: Option<Duration>) -> loopback::Receiver {
+    let Profile { loss, corruption, truncation, delay, jitter, .. } = profile;
+    let arrives = (1.0 - loss[OUTBOUND]) * (1.0 - corruption[OUTBOUND]) * (1.0 - truncation[OUTBOUND]);
+    let lasting = delay.mul_f64(4.0);
+    let duplicate = Forgery { tid: 0, seq: 0, timing: Timing::AnyTime, source: Source::Receiver };
+    let flood = Flood { per_second: None, lasting };
+    let chances = [
+        (1.0 - arrives, Fault::LoseData),
+        (loss[INBOUND], Fault::LoseAck),
+        (profile.duplication[INBOUND], Fault::Forge(duplicate)),
+        (corruption[INBOUND], Fault::CorruptAck),
+        (truncation[INBOUND], Fault::TruncateAck),
+        (profile.spike, Fault::Spike(profile.longest_spike)),
+        (profile.stray, Fault::StrayAck),
+        (profile.garbage, Fault::Garbage),
+        (profile.flood, Fault::Flood(flood)),
+    ];
+    // The delay is at least this one, and at most more by that part of it.
+    let mean = delay.mul_f64(1.0 + jitter / 2.0);
+    let mut receiver =
+        loopback::Receiver::named("").ack_delay(mean).jitter(delay.mul_f64(jitter / 12f64.sqrt()));
+    if let Some(expiry) = expiry {
+        receiver = receiver.rule(When::SinceAssigned(expiry), Fault::Silent(None));
+    }
+    for fate in &profile.fates {
+        let after = When::AfterAcks(fate.after);
+        receiver = match (fate.condition, fate.lasts) {
+            (Condition::Stalled, lasts) => receiver.rule(after, Fault::Stall(lasts.unwrap_or_default())),
+            (Condition::Silent, lasts) => receiver.rule(after, Fault::Silent(lasts)),
+            (Condition::Closed, None) if fate.after == 0 => receiver.closed(),
+            (Condition::Closed, Some(lasts)) if fate.after == 0 => receiver.opens_after(lasts),
+            (Condition::Closed, lasts) => receiver.closes_after_acks(fate.after, lasts),
         };
-        if rng.chance(stray) {
-            let datagram = stray_ack(tid, seq, packets, rng);
-            add(rng, datagram);
-            self.exercised.note(Class::Stray);
-        }
-        if rng.chance(garbage) {
-            let datagram = garbage_datagram(tid, seq, rng);
-            add(rng, datagram);
-            self.exercised.note(Class::Garbage);
-        }
-        if rng.chance(flood) {
-            for _ in 0..rng.below(FLOOD) {
-                let datagram = if rng.chance(0.5) {
-                    stray_ack(tid, seq, packets, rng)
-                } else {
-                    garbage_datagram(tid, seq, rng)
-                };
-                add(rng, datagram);
-            }
-            self.exercised.note(Class::Flood);
-        }
     }
+    let possible = chances.into_iter().filter(|(chance, _)| *chance > 0.0);
+    possible.fold(receiver, |receiver, (chance, fault)| receiver.rule(When::Chance(chance), fault))
 }
 
-/// The datagram as it arrives; `None` if that would be a well-formed message of the transaction.
-fn damaged(
-    datagram: &Rc<[u8]>,
-    way: usize,
-    profile: &Profile,
-    tid: Tid,
-    rng: &mut Rng,
-    exercised: &mut Exercised,
-) -> Option<Rc<[u8]>> {
-    let corrupt = rng.chance(profile.corruption[way]);
-    let truncate = rng.chance(profile.truncation[way]);
-    if !corrupt && !truncate {
-        return Some(Rc::clone(datagram));
-    }
-    let mut bytes = datagram.to_vec();
-    if corrupt {
-        exercised.note(Class::Corrupted);
-        for _ in 0..1 + rng.below(3) {
-            let at = rng.below(bytes.len());
-            bytes[at] ^= 1 << rng.below(8);
-        }
-    }
-    if truncate {
-        exercised.note(Class::Truncated);
-        bytes.truncate(rng.below(bytes.len() + 1));
-    }
-    let passes_for_whole = wire::parse_data(&bytes).is_some_and(|data| data.tid == tid.0)
-        || wire::parse_ack(&bytes).is_some_and(|(other, _)| other == tid.0);
-    (!passes_for_whole).then(|| bytes.into())
-}
-
-/// A well-formed ack of something else. That it acknowledges what the receiver does not have, and the client has
-/// just sent, is prevented where it is received.
-fn stray_ack(tid: Tid, seq: Seq, packets: u32, rng: &mut Rng) -> Vec<u8> {
-    let other_tid = Tid(rng.choose(&[0, 1, 3741, tid.0 ^ 1, tid.0.wrapping_add(1), u64::MAX - 1]));
-    let near = Seq(rng.choose(&[seq.0.saturating_sub(1), seq.0.saturating_add(1), seq.0, 0]));
-    let any = Seq(rng.below(packets as usize + 2) as u32);
-    let (tid, seq) = match rng.below(5) {
-        0 | 1 => (tid, near),
-        2 => (tid, any),
-        3 => (tid, Seq(rng.bits() as u32)),
-        _ => (other_tid, near),
-    };
-    wire::ack(tid.0, seq.0)
-}
-
-/// No ack at all, if sometimes nearly one.
-fn garbage_datagram(tid: Tid, seq: Seq, rng: &mut Rng) -> Vec<u8> {
-    match rng.below(8) {
-        0 => Vec::new(),
-        1 => format!("Type:3;TID:{tid};SEQ:{seq}").into_bytes(),
-        2 => format!("Type:3;TID:{tid};SEQ:0{seq};").into_bytes(),
-        3 => format!("Type:3;TID:0{tid};SEQ:{seq};").into_bytes(),
-        4 => format!("Type:2;TID:{tid};SEQ:{seq};DATA:x").into_bytes(),
-        5 => format!("Type:3;TID:{tid};SEQ:{seq};;").into_bytes(),
-        // What is left of a huge datagram in the client's buffer.
-        6 => vec![b'x'; MAX_ACK_LEN + 1],
-        _ => (0..rng.below(MAX_ACK_LEN + 2)).map(|_| rng.bits() as u8).collect(),
-    }
+fn class(fault: &Fault) -> Option<Class> {
+    Some(match fault {
+        Fault::LoseData | Fault::LoseAck => Class::Loss,
+        Fault::Spike(_) => Class::Spike,
+        Fault::CorruptAck => Class::Corrupted,
+        Fault::TruncateAck => Class::Truncated,
+        Fault::Forge(_) => Class::Duplicate,
+        Fault::StrayAck => Class::Stray,
+        Fault::Garbage => Class::Garbage,
+        Fault::Flood(_) => Class::Flood,
+        Fault::Stall(_) => Class::Stall,
+        _ => return None,
+    })
 }

@@ -4,11 +4,6 @@ pub use crate::loopback::Rng;
 use std::time::Duration;
 
 impl Rng {
-    /// A number below `bound`, which is at least 1.
-    pub fn below(&mut self, bound: usize) -> usize {
-        (self.bits() % bound as u64) as usize
-    }
-
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
@@ -21,9 +16,5 @@ impl Rng {
     /// Seconds between the two, every order of magnitude as likely as the others.
     pub fn log_seconds(&mut self, low: f64, high: f64) -> Duration {
         Duration::from_secs_f64(self.log_between(low, high))
-    }
-
-    pub fn choose<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
     }
 }

@@ -1,6 +1,7 @@
 //! What a seed stands for: a transfer, its options, and a network with a will of its own.
 
 use super::rng::Rng;
+pub use crate::loopback::Condition;
 use mdalp::protocol::plan::{self, Plan};
 use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::scheduler::{Config, Scheduler};
@@ -79,25 +80,13 @@ pub struct Profile {
     pub start: Start,
 }
 
-/// What a receiver turns to after so many data packets.
+/// What a receiver turns to after this many acks.
 #[derive(Clone, Copy, Debug)]
 pub struct Fate {
     pub after: u32,
     pub condition: Condition,
     /// For ever if `None`.
     pub lasts: Option<Duration>,
-}
-
-/// How a receiver does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    Well,
-    /// Nothing comes back.
-    Silent,
-    /// Its port is closed.
-    Closed,
-    /// It acknowledges when it goes on.
-    Stalled,
 }
 
 /// Whether its thread can begin.

@@ -15,9 +15,9 @@ const SLACK: Duration = Duration::from_micros(50);
 
 /// Jobs by the time at which they are due.
 #[derive(Default)]
-pub struct Post {
+pub struct DelayQueue {
     state: Mutex<State>,
-    bell: Condvar,
+    wakeup: Condvar,
 }
 
 #[derive(Default)]
@@ -33,7 +33,7 @@ struct Due {
     job: Job,
 }
 
-impl Post {
+impl DelayQueue {
     /// Does the job after `delay`, from the post's own thread; jobs due at one time are done in the order they came.
     pub fn later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
         let mut state = lock(&self.state);
@@ -42,7 +42,7 @@ impl Post {
         state.posted += 1;
         state.jobs.push(Reverse(due));
         if earliest {
-            self.bell.notify_one();
+            self.wakeup.notify_one();
         }
     }
 
@@ -52,9 +52,12 @@ impl Post {
         while !state.stopped {
             let now = Instant::now();
             state = match state.jobs.peek().map(|Reverse(due)| due.at) {
-                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.wakeup.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(at) if at > now + SLACK => {
-                    self.bell.wait_timeout(state, at - now - SLACK).unwrap_or_else(PoisonError::into_inner).0
+                    self.wakeup
+                        .wait_timeout(state, at - now - SLACK)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
                 Some(_) => {
                     let due = state.jobs.pop();
@@ -71,7 +74,7 @@ impl Post {
 
     pub fn stop(&self) {
         lock(&self.state).stopped = true;
-        self.bell.notify_all();
+        self.wakeup.notify_all();
     }
 
     pub fn stopped(&self) -> bool {
@@ -104,14 +107,14 @@ impl Ord for Due {
 pub struct Stop {
     flag: std::sync::atomic::AtomicBool,
     lock: Mutex<()>,
-    bell: Condvar,
+    wakeup: Condvar,
 }
 
 impl Stop {
     pub fn request(&self) {
         let _guard = lock(&self.lock);
         self.flag.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.bell.notify_all();
+        self.wakeup.notify_all();
     }
 
     pub fn requested(&self) -> bool {
@@ -121,7 +124,7 @@ impl Stop {
     /// Sleeps, but not beyond the request; says whether it came.
     pub fn wait(&self, time: Duration) -> bool {
         let guard = lock(&self.lock);
-        let waited = self.bell.wait_timeout_while(guard, time, |()| !self.requested());
+        let waited = self.wakeup.wait_timeout_while(guard, time, |()| !self.requested());
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         self.requested()
     }
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn jobs_are_done_by_time_and_then_in_order() {
-        let post = Arc::new(Post::default());
+        let post = Arc::new(DelayQueue::default());
         let (sender, receiver) = mpsc::channel();
         for (delay, name) in [(20, "third"), (0, "first"), (10, "second"), (20, "fourth")] {
             let sender = sender.clone();

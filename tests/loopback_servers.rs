@@ -191,7 +191,7 @@ fn listed_losses_cost_one_transmission_each() {
     let part = transaction.part("A");
     assert_eq!(transaction.verdict, Verdict::Completed);
     assert_eq!((part.counts.packets, part.counts.lost, part.counts.acks_lost), (6, 2, 1));
-    assert_eq!((part.counts.duplicates, part.counts.needless, part.retransmissions()), (1, 0, 3));
+    assert_eq!((part.counts.duplicates, part.counts.spurious, part.retransmissions()), (1, 0, 3));
     assert_eq!(transaction.remarks, []);
 }
 
@@ -243,7 +243,7 @@ fn a_retransmission_during_a_slow_ack_is_needless() {
     client.transmit(0, 0, b"a");
     client.transmit(0, 0, b"a");
     assert!(client.await_ack(0, 0, PATIENCE) && client.await_ack(0, 0, PATIENCE));
-    assert_eq!(servers.finish().remarks, [Remark::Needless { receiver: "A".to_string(), packets: 1 }]);
+    assert_eq!(servers.finish().remarks, [Remark::Spurious { receiver: "A".to_string(), packets: 1 }]);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn a_receiver_that_dies_gives_so_many_acks_and_no_more() {
 
 #[test]
 fn a_stalled_receiver_comes_back() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("A").stalls_after_acks(1, ms(150))));
+    let servers = Servers::start(Script::new().receiver(Receiver::named("A").silent_for(1, ms(150))));
     let client = Client::assigned_by(&servers);
     assert_eq!(client.send(0, 0, b"a"), 1);
     assert!(client.send(0, 1, b"b") > 1);
@@ -362,8 +362,8 @@ fn ports_are_closed_and_opened_as_the_script_says() {
     let script = Script::new()
         .receiver(Receiver::named("never").closed())
         .receiver(Receiver::named("later").opens_after(ms(100)))
-        .receiver(Receiver::named("closes").ack_delay(ms(5)).closes_after_acks(1))
-        .receiver(Receiver::named("returns").closes_for(1, ms(100)));
+        .receiver(Receiver::named("closes").ack_delay(ms(5)).closes_after_acks(1, None))
+        .receiver(Receiver::named("returns").closes_after_acks(1, Some(ms(100))));
     let servers = Servers::start(script);
     let client = Client::assigned_by(&servers);
     let [never, later, closes, returns] = *servers.receivers() else { panic!("four receivers") };
@@ -541,7 +541,8 @@ fn a_thousand_and_two_hundred_receivers_start_serve_and_stop() {
 
 #[test]
 fn rules_and_answers_can_be_put_together_freely() {
-    let receiver = Receiver::named("A").rule(When::Seq(1), Fault::Silence).ack_delay_after(1, ms(1));
+    let receiver =
+        Receiver::named("A").rule(When::At { seq: 1, nth: 1 }, Fault::LoseData).ack_delay_after(1, ms(1));
     let late = Answer::new(Says::Assignment).after(ms(10)).by_stranger();
     let script = Script::new().receiver(receiver).listed_text("::", "nobody").answers(vec![late]);
     let servers = Servers::start(script);

@@ -1,8 +1,8 @@
-//! All transactions of the servers: those that run, those that were judged, and the umpire who decides when.
+//! All transactions of the servers: those that run, those that were judged, and the judge thread who decides when.
 
 use super::case::Case;
+use super::delay_queue::lock;
 use super::judge::judge;
-use super::post::lock;
 use super::verdict::{Remark, Transaction, Verdict};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,10 +18,10 @@ const SETTLED: Duration = Duration::from_millis(100);
 const MOST_STRAYS: usize = 100;
 
 #[derive(Default)]
-pub struct Book {
+pub struct Transactions {
     state: Mutex<State>,
-    /// Rung when the umpire should look.
-    whistle: Condvar,
+    /// Rung when the judge thread should look.
+    wakeup: Condvar,
     /// Rung when a transaction was judged.
     verdicts: Condvar,
 }
@@ -34,7 +34,7 @@ struct State {
     intents: u64,
     others: u64,
     /// A client is new here: whoever looks finished is.
-    newcomer: bool,
+    new_client: bool,
     nudged: bool,
     stopped: bool,
 }
@@ -48,7 +48,7 @@ struct Watched {
     quiet_since: Instant,
 }
 
-impl Book {
+impl Transactions {
     pub fn open(&self, case: Arc<Case>) {
         let watched = Watched {
             case,
@@ -83,8 +83,8 @@ impl Book {
     pub fn intent(&self) -> u64 {
         let mut state = lock(&self.state);
         state.intents += 1;
-        (state.newcomer, state.nudged) = (true, true);
-        self.whistle.notify_one();
+        (state.new_client, state.nudged) = (true, true);
+        self.wakeup.notify_one();
         state.intents - 1
     }
 
@@ -101,25 +101,25 @@ impl Book {
         lock(&self.state).others
     }
 
-    /// An ack was sent: asks the umpire to look if the transaction may be complete.
+    /// An ack was sent: asks the judge thread to look if the transaction may be complete.
     pub fn acknowledged(&self, case: &Case) {
         if !case.may_be_complete() {
             return;
         }
         lock(&self.state).nudged = true;
-        self.whistle.notify_one();
+        self.wakeup.notify_one();
     }
 
     pub fn stop(&self) {
         lock(&self.state).stopped = true;
-        self.whistle.notify_all();
+        self.wakeup.notify_all();
         self.verdicts.notify_all();
     }
 
-    /// The umpire's thread: judges what is complete, and with `idle` what is quiet for so long; then calls `after`.
-    pub fn umpire(&self, idle: Option<Duration>, after: impl Fn(usize)) {
-        while let Some(newcomer) = self.wait_to_look(idle) {
-            let ready = self.ready(idle, newcomer);
+    /// The judge thread: judges what is complete, and with `idle` what is quiet for so long; then calls `after`.
+    pub fn run_judge(&self, idle: Option<Duration>, after: impl Fn(usize)) {
+        while let Some(new_client) = self.wait_to_look(idle) {
+            let ready = self.ready(idle, new_client);
             for case in &ready {
                 let transaction = self.judge(case);
                 lock(&self.state).judged.push_back(transaction);
@@ -136,23 +136,23 @@ impl Book {
         if !state.nudged && !state.stopped {
             state = match pause {
                 Some(pause) => {
-                    self.whistle.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+                    self.wakeup.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.whistle.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.wakeup.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
         state.nudged = false;
-        let newcomer = std::mem::take(&mut state.newcomer);
-        (!state.stopped).then_some(newcomer)
+        let new_client = std::mem::take(&mut state.new_client);
+        (!state.stopped).then_some(new_client)
     }
 
     /// The transactions whose time to be judged has come; each is returned once.
-    fn ready(&self, idle: Option<Duration>, newcomer: bool) -> Vec<Arc<Case>> {
+    fn ready(&self, idle: Option<Duration>, new_client: bool) -> Vec<Arc<Case>> {
         let mut state = lock(&self.state);
         let mut ready = Vec::new();
         for watched in state.cases.iter_mut().filter(|watched| !watched.judged) {
             watched.observe();
-            if watched.is_complete() || idle.is_some_and(|idle| watched.is_over(idle, newcomer)) {
+            if watched.is_complete() || idle.is_some_and(|idle| watched.is_over(idle, new_client)) {
                 watched.judged = true;
                 ready.push(Arc::clone(&watched.case));
             }
@@ -177,7 +177,7 @@ impl Book {
         cases.iter().map(|case| self.judge(case)).collect()
     }
 
-    /// The next transaction that the umpire judged, waited for so long.
+    /// The next transaction that was judged, waited for so long.
     pub fn next_judged(&self, timeout: Duration) -> Option<Transaction> {
         let state = lock(&self.state);
         let waiting = |state: &mut State| state.judged.is_empty() && !state.stopped;
@@ -205,10 +205,10 @@ impl Watched {
         self.complete && self.case.all_acknowledged()
     }
 
-    fn is_over(&self, idle: Duration, newcomer: bool) -> bool {
+    fn is_over(&self, idle: Duration, new_client: bool) -> bool {
         let quiet = self.quiet_since.elapsed();
         match self.case.looks_finished() {
-            true => quiet >= idle || (newcomer && quiet >= SETTLED),
+            true => quiet >= idle || (new_client && quiet >= SETTLED),
             false => quiet >= idle * PATIENCE,
         }
     }

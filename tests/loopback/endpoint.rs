@@ -1,0 +1,182 @@
+//! One receiver's thread: drives the pure receiver of receiver.rs with a socket and the clock.
+
+use super::case::Case;
+use super::delay_queue::lock;
+use super::faults::{Source, junk};
+use super::orchestrator::pour;
+use super::receiver::{Arrival, Datagram, Model, Reply};
+use super::script::{Opening, Receiver};
+use super::servers::Shared;
+use super::verdict::Remark;
+use super::wire::{self, Data};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Larger than any data packet; what is longer is cut, and remarked all the same.
+const BUFFER: usize = 2048;
+
+/// A port that was free may be somebody's for a moment when we come back to it.
+const REOPEN_TRIES: u32 = 100;
+
+pub struct Endpoint {
+    shared: Arc<Shared>,
+    name: String,
+    opening: Opening,
+    index: usize,
+    address: SocketAddr,
+    model: Model,
+    /// The transaction that the last packet belonged to.
+    case: Option<Arc<Case>>,
+}
+
+impl Endpoint {
+    pub fn new(shared: Arc<Shared>, spec: &Receiver, index: usize, address: SocketAddr) -> Endpoint {
+        Endpoint {
+            model: Model::new(spec, shared.script.seed, index, Instant::now()),
+            shared,
+            name: spec.name.clone(),
+            opening: spec.opening,
+            index,
+            address,
+            case: None,
+        }
+    }
+
+    /// The receiver's thread. The socket is open already, unless it is to open later.
+    pub fn run(mut self, socket: Option<UdpSocket>) {
+        let mut socket = match (socket, self.opening) {
+            (None, Opening::After(time)) => self.open_after(time),
+            (None, Opening::WhenTold) => self.open_when_told(),
+            (socket, _) => socket,
+        };
+        while let Some(open) = socket {
+            socket = self.serve(Arc::new(open)).and_then(|time| self.open_after(time));
+        }
+    }
+
+    fn open_when_told(&self) -> Option<UdpSocket> {
+        while !self.shared.is_told_to_open(&self.name) {
+            if self.shared.stop.wait(Duration::from_millis(1)) {
+                return None;
+            }
+        }
+        self.open_after(Duration::ZERO)
+    }
+
+    fn open_after(&self, time: Duration) -> Option<UdpSocket> {
+        let mut pause = time;
+        for _ in 0..REOPEN_TRIES {
+            if self.shared.stop.wait(pause) {
+                return None;
+            }
+            if let Ok(socket) = UdpSocket::bind(self.address) {
+                return Some(socket);
+            }
+            pause = Duration::from_millis(1);
+        }
+        None
+    }
+
+    /// Serves until everything stops, or the port closes: then it returns for how long, if not for good.
+    fn serve(&mut self, socket: Arc<UdpSocket>) -> Option<Duration> {
+        let mut buffer = [0; BUFFER];
+        let plain = self.model.is_plain();
+        loop {
+            let received = socket.recv_from(&mut buffer);
+            if self.shared.stop.requested() {
+                return None;
+            }
+            let Ok((length, from)) = received else { continue };
+            let datagram = &mut buffer[..length];
+            let Some((data, case)) = self.understand(datagram) else { continue };
+            if plain {
+                // As quick as it can be, for measurements.
+                let payload = data.payload.len();
+                let new_bytes = {
+                    let mut ledger = lock(case.ledger(self.index));
+                    ledger.arrives(&data, from);
+                    ledger.answers(data.seq);
+                    ledger.acknowledges(data.seq);
+                    ledger.receives(&data)
+                };
+                let _ = socket.send_to(wire::turn_into_ack(datagram, payload), from);
+                case.count_new(new_bytes);
+                self.shared.transactions.acknowledged(&case);
+                continue;
+            }
+            let (now, since_assigned, seq) = (Instant::now(), case.since_assigned(), data.seq);
+            let arrival = Arrival { now, since_assigned, data, from, assured: false };
+            let reply = self.model.on_data(&arrival, &mut lock(case.ledger(self.index)));
+            case.count_new(reply.new_bytes);
+            let closes = reply.closes;
+            self.send(&socket, &case, seq, from, reply);
+            if let Some(time) = closes {
+                return time;
+            }
+        }
+    }
+
+    /// A data packet of a transaction that was assigned, which is then `self.case`; anything else is a stray.
+    fn understand<'a>(&mut self, datagram: &'a [u8]) -> Option<(Data<'a>, Arc<Case>)> {
+        let Some(data) = wire::parse_data(datagram) else {
+            self.shared
+                .transactions
+                .stray(Remark::Unparsable { receiver: self.name.clone(), len: datagram.len() });
+            return None;
+        };
+        if self.case.as_ref().is_none_or(|case| case.tid != data.tid) {
+            self.case = self.shared.transactions.find(data.tid);
+        }
+        let Some(case) = &self.case else {
+            self.shared.transactions.stray(Remark::WrongTid { receiver: self.name.clone(), tid: data.tid });
+            return None;
+        };
+        Some((data, Arc::clone(case)))
+    }
+
+    fn send(&self, socket: &Arc<UdpSocket>, case: &Arc<Case>, seq: u32, to: SocketAddr, reply: Reply) {
+        if let Some(flood) = reply.flood {
+            let (shared, socket, tid) = (Arc::clone(&self.shared), Arc::clone(socket), case.tid);
+            self.shared.spawn("flood", move || {
+                pour(&shared, &socket, to, flood, |number| junk(tid, seq, number));
+            });
+        }
+        for Datagram { delay, bytes, source, is_ack } in reply.datagrams {
+            let (shared, socket, case) = (Arc::clone(&self.shared), Arc::clone(socket), Arc::clone(case));
+            let (index, address) = (self.index, self.address);
+            let send = move || {
+                // The next SEQ may come as soon as the ack is on the wire, so that has to be noted just before.
+                if is_ack {
+                    lock(case.ledger(index)).acknowledges(seq);
+                }
+                let _ = send_from(source, &socket, address, &bytes, to);
+                if is_ack {
+                    shared.transactions.acknowledged(&case);
+                }
+            };
+            match reply.closes {
+                // The port closes when this thread lets go of the socket, so the last ack cannot be left to another.
+                Some(_) if self.shared.stop.wait(delay) => {}
+                Some(_) => send(),
+                None => self.shared.later(delay, send),
+            }
+        }
+    }
+}
+
+fn send_from(
+    source: Source,
+    socket: &UdpSocket,
+    address: SocketAddr,
+    bytes: &[u8],
+    to: SocketAddr,
+) -> io::Result<usize> {
+    let other = match (source, address) {
+        (Source::Receiver, _) => return socket.send_to(bytes, to),
+        (Source::OtherAddress, SocketAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
+        (Source::OtherAddress | Source::OtherPort, address) => address.ip(),
+    };
+    UdpSocket::bind((other, 0))?.send_to(bytes, to)
+}
