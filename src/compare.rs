@@ -1,12 +1,12 @@
 //! `--compare`: what load balancing is worth. One balanced transaction, then one through each of its receivers alone.
 
 use crate::output::console::Console;
-use crate::output::json::{self, Line};
-use crate::output::report::{UNKNOWN, millis};
+use crate::output::json::Line;
+use crate::output::report::{UNKNOWN, millis, short_name};
 use crate::output::table::Table;
 use crate::output::{Outcome, report_of, status};
 use crate::run;
-use mdalp::cli::Invocation;
+use mdalp::cli::Args;
 use mdalp::report::{Latency, ReceiverReport};
 use mdalp::text::{NamedAddress, Seconds};
 use mdalp::{ExitStatus, Mode, Payload, Report};
@@ -15,21 +15,21 @@ use std::time::Duration;
 
 /// Runs them all and prints the table. A row that fails does not stop the others; but without receivers, or if what is
 /// wrong is wrong for all, there is nothing to compare.
-pub fn run(invocation: &Invocation, payload: &Payload, console: &mut Console) -> ExitStatus {
-    announce("balanced", invocation, console);
-    let balanced = run::run(invocation, payload, Mode::Balance, console);
+pub fn run(args: &Args, payload: &Payload, console: &mut Console) -> ExitStatus {
+    announce("balanced", args, console);
+    let balanced = run::run(args, payload, Mode::Balance, console);
     let status = status(balanced.as_ref());
     let Some(report) = report_of(balanced.as_ref()).filter(|_| status != ExitStatus::Payload) else {
         return status;
     };
     let mut rows = vec![Row::new(None, balanced.as_ref())];
     for receiver in &report.receivers {
-        announce(&format!("{} alone", named(receiver)), invocation, console);
+        announce(&format!("{} alone", named(receiver)), args, console);
         let mode = Mode::SingleAt(receiver.address);
-        let alone = run::run(invocation, payload, mode, console);
+        let alone = run::run(args, payload, mode, console);
         rows.push(Row::new(Some(receiver), alone.as_ref()));
     }
-    if invocation.json {
+    if args.show.json {
         console.print(&json(&rows, console.elapsed()));
     } else {
         console.print(&format!("{}\n", table(&rows)));
@@ -38,9 +38,9 @@ pub fn run(invocation: &Invocation, payload: &Payload, console: &mut Console) ->
     if complete { ExitStatus::Success } else { ExitStatus::Incomplete }
 }
 
-fn announce(what: &str, invocation: &Invocation, console: &mut Console) {
-    if !invocation.quiet {
-        console.tell(format_args!("comparison: {what}"));
+fn announce(what: &str, args: &Args, console: &mut Console) {
+    if !args.show.quiet {
+        console.write_line(format_args!("comparison: {what}"));
     }
 }
 
@@ -66,6 +66,10 @@ impl<'a> Row<'a> {
             resent: report_of(outcome).map(Report::retransmissions),
             elapsed: outcome.ok().map(|report| report.elapsed),
         }
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.receiver.is_some() { "single" } else { "balance" }
     }
 
     fn latency(&self) -> Option<Duration> {
@@ -94,13 +98,12 @@ impl fmt::Display for Ratio {
 
 fn table(rows: &[Row<'_>]) -> Table {
     let unknown = || UNKNOWN.to_owned();
-    let mut table =
-        Table::new(&["Mode", "Server", " Server latency (ms)", " Timeouts", " Elapsed (s)", " Ratio"]);
+    let mut table = Table::new(&["Mode", "Receiver", "Name", " Ping ms", " Resent", " Time s", " Ratio"]);
     for row in rows {
-        let mode = if row.receiver.is_some() { "Non load balance" } else { "Load balance" };
         table.row(vec![
-            mode.to_owned(),
-            row.receiver.map_or_else(unknown, |receiver| named(receiver).to_string()),
+            row.mode().to_owned(),
+            row.receiver.map_or_else(unknown, |receiver| receiver.address.to_string()),
+            row.receiver.map_or_else(unknown, short_name),
             millis(row.latency()),
             row.resent.map_or_else(unknown, |resent| resent.to_string()),
             row.elapsed.map_or("failed".to_owned(), |elapsed| Seconds(elapsed, 3).to_string()),
@@ -113,11 +116,11 @@ fn table(rows: &[Row<'_>]) -> Table {
 fn json(rows: &[Row<'_>], now: Duration) -> String {
     let mut line = Line::new("comparison", now);
     line.0.objects("rows", rows.iter(), |item, row| {
-        item.text("mode", if row.receiver.is_some() { "single" } else { "balance" });
+        item.text("mode", row.mode());
         item.text_or_null("address", row.receiver.map(|r| r.address.to_string()).as_deref());
         item.text_or_null("name", row.receiver.map(|r| r.name.as_str()));
         item.milliseconds("latency_ms", row.latency());
-        item.text("status", json::status_name(row.status));
+        item.text("status", row.status.name());
         item.number_or_null("resent_packets", row.resent);
         item.seconds("elapsed_s", row.elapsed);
         item.number_or_null("ratio", row.ratio(rows));
@@ -128,21 +131,14 @@ fn json(rows: &[Row<'_>], now: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mdalp::report::{LatencySource, ReceiverStatus};
+    use mdalp::report::LatencySource;
 
     fn receivers() -> [ReceiverReport; 2] {
-        [(2, "A", 335_148), (3, "B\"\u{1b}", 162_844)].map(|(last, name, latency)| ReceiverReport {
-            address: [127, 0, 0, last].into(),
-            name: name.to_owned(),
-            latency: Some(Latency { rtt: Duration::from_micros(latency), source: LatencySource::Icmp(3) }),
-            planned_bytes: 0,
-            acked: Vec::new(),
-            transmissions: 0,
-            retransmissions: 0,
-            ignored: 0,
-            ack_rtt: None,
-            last_ack: None,
-            status: ReceiverStatus::Done,
+        [(2, "A", 335_148), (3, "B\"\u{1b}", 162_844)].map(|(last, name, latency)| {
+            let mut report = ReceiverReport::new([127, 0, 0, last].into(), name);
+            let rtt = Duration::from_micros(latency);
+            report.latency = Some(Latency { rtt, source: LatencySource::Icmp(3) });
+            report
         })
     }
 
@@ -161,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_the_references_with_the_ratio() {
+    fn the_table_is_the_reference_s_with_the_ratio() {
         assert_eq!(
             table(&rows(&receivers())).to_string(),
-            "Mode              Server                Server latency (ms)  Timeouts  Elapsed (s)  Ratio\n\
-             Load balance      -                                       -         4       26.246   1.00\n\
-             Non load balance  127.0.0.2 (A)                     335.148        15       failed      -\n\
-             Non load balance  127.0.0.3 (B\"\\u{1b})              162.844         2       48.364   1.84"
+            "Mode     Receiver   Name      Ping ms  Resent  Time s  Ratio\n\
+             balance  -          -               -       4  26.246   1.00\n\
+             single   127.0.0.2  A           335.1      15  failed      -\n\
+             single   127.0.0.3  B\"\\u{1b}    162.8       2  48.364   1.84"
         );
     }
 

@@ -1,8 +1,7 @@
-//! Every way a run can fail, the line that says so, and the exit status it has.
+//! Every way a run can fail, and the exit status for it.
 
 use crate::event::Cancelled;
-use crate::protocol::TRANSACTION_LIFETIME;
-use crate::report::{LossReason, ReceiverReport, Report};
+use crate::report::{LossReason, Report};
 pub(crate) use crate::text::OsMessage as Plain;
 use crate::text::{Count, Escaped, NamedAddress, Seconds, TrimmedSeconds};
 use std::fmt;
@@ -13,6 +12,7 @@ use std::time::Duration;
 /// The exit status of the command, as the manual documents it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum ExitStatus {
     /// Every byte was acknowledged.
     Success = 0,
@@ -30,13 +30,28 @@ pub enum ExitStatus {
     Output = 6,
 }
 
+impl ExitStatus {
+    /// In a word, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Usage => "usage",
+            Self::Payload => "payload",
+            Self::Orchestrator => "orchestrator",
+            Self::Deadline => "deadline",
+            Self::Output => "output",
+        }
+    }
+}
+
 impl From<ExitStatus> for std::process::ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status as u8)
     }
 }
 
-/// Why a payload cannot be sent. Shown as `what: why; what to do`.
+/// Why a payload cannot be sent. `Display` gives `what: why`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PayloadError {
@@ -52,12 +67,13 @@ pub struct PayloadError {
 
 impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", Escaped(&self.what), self.why, self.hint)
+        write!(f, "{}: {}", Escaped(&self.what), self.why)
     }
 }
 
 /// Why there is no assignment.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// No socket, or no route: the system's error.
     Socket(io::Error),
@@ -76,7 +92,8 @@ pub enum HandshakeError {
     Malformed(String),
 }
 
-/// Why a transfer failed. `Display` gives one line: what failed, on what, why; what to do.
+/// Why a transfer failed. `Display` gives one line: what failed, on what, and why. The system's error, if there was one, is
+/// its source.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -92,9 +109,9 @@ pub enum Error {
         /// The address asked for.
         given: IpAddr,
     },
-    /// So many latencies were stated for so many receivers.
+    /// The number of given latencies is not that of the receivers.
     LatencyCount {
-        /// How many were stated.
+        /// How many were given.
         given: usize,
         /// How many receivers the orchestrator listed.
         listed: usize,
@@ -104,9 +121,11 @@ pub enum Error {
         /// The local address asked for.
         given: IpAddr,
         /// Why not.
-        why: String,
+        why: &'static str,
+        /// The system's error.
+        error: io::Error,
     },
-    /// The payload cannot be had. Nothing was sent.
+    /// The payload is unavailable. Nothing was sent.
     Payload(PayloadError),
     /// The payload could not be read, or changed, while it was sent.
     PayloadWhileSending {
@@ -175,7 +194,21 @@ impl Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Payload(error) | Self::PayloadWhileSending { error, .. } => error.source(),
+            Self::Orchestrator { problem, .. } => problem.source(),
+            Self::Bind { error, .. } | Self::Output(error) => Some(error),
+            Self::ReceiverIndex { .. }
+            | Self::ReceiverAddress { .. }
+            | Self::LatencyCount { .. }
+            | Self::Incomplete(_)
+            | Self::Deadline { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+}
 
 impl std::error::Error for PayloadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
@@ -183,36 +216,41 @@ impl std::error::Error for PayloadError {
     }
 }
 
-impl std::error::Error for HandshakeError {}
+impl std::error::Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Socket(error) => Some(error),
+            Self::PortClosed | Self::Silent { .. } | Self::Malformed(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReceiverIndex { given, listed } => write!(
-                f,
-                "receiver {given}: the orchestrator listed only {listed}; give -s a number from 1 to {listed}"
-            ),
+            Self::ReceiverIndex { given, listed } => {
+                write!(f, "receiver {given}: the orchestrator listed only {listed}")
+            }
             Self::ReceiverAddress { given } => {
-                write!(f, "receiver {given}: not in the list of this transaction; send to one that is")
+                write!(f, "receiver {given}: not in the list of this transaction")
             }
             Self::LatencyCount { given, listed } => write!(
                 f,
-                "--latency: {given} given, but the orchestrator listed {listed} receivers; give one for each, in list order"
+                "latencies: {given} given, but the orchestrator listed {}",
+                Count(*listed as u64, "receiver")
             ),
-            Self::Bind { given, why } => {
-                write!(f, "local address {given}: {why}; give --bind an address of this host")
-            }
+            Self::Bind { given, why, .. } => write!(f, "local address {given}: {why}"),
             Self::Payload(error) => error.fmt(f),
             Self::PayloadWhileSending { error, report } => {
-                write!(f, "{}: {} ({}); {}", Escaped(&error.what), error.why, Account(report), error.hint)
+                write!(f, "{error} ({})", Account(report))
             }
             Self::Orchestrator { address, problem } => write!(f, "orchestrator {address}: {problem}"),
             Self::Incomplete(report) => {
-                write!(f, "transfer: {}{}; {}", Account(report), Losses(report), advice(report))
+                write!(f, "transfer: {}{}", Account(report), Losses(report))
             }
             Self::Deadline { limit, report } => write!(
                 f,
-                "transfer: the deadline of {} s passed, {}{}; send less at once, or allow more with --deadline",
+                "transfer: the deadline of {} s passed, {}{}",
                 TrimmedSeconds(*limit),
                 Account(report),
                 Losses(report)
@@ -221,9 +259,7 @@ impl fmt::Display for Error {
                 f.write_str("transfer: cancelled")?;
                 report.as_ref().map_or(Ok(()), |report| write!(f, ", {}", Account(report)))
             }
-            Self::Output(error) => {
-                write!(f, "standard output: {}; make room there, or send the output elsewhere", Plain(error))
-            }
+            Self::Output(error) => write!(f, "standard output: {}", Plain(error)),
         }
     }
 }
@@ -231,27 +267,16 @@ impl fmt::Display for Error {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Socket(error) => {
-                let hint = if is_out_of_descriptors(error) {
-                    MORE_FILES
-                } else {
-                    "check the address, and this host's network"
-                };
-                write!(f, "{}; {hint}", Plain(error))
-            }
-            Self::PortClosed => {
-                f.write_str("connection refused: nobody listens there; check the address and -p")
-            }
+            Self::Socket(error) => Plain(error).fmt(f),
+            Self::PortClosed => f.write_str("connection refused: nothing is listening on that port"),
             Self::Silent { within, others, last } => {
                 write!(f, "no assignment within {} s", TrimmedSeconds(*within))?;
                 if *others > 0 {
                     write!(f, ", but {}, the last: {last}", Count(*others, "other datagram"))?;
                 }
-                f.write_str("; check the address and -p, or wait longer with --intent-timeout")
+                Ok(())
             }
-            Self::Malformed(why) => {
-                write!(f, "malformed assignment: {why}; tell whoever runs the orchestrator")
-            }
+            Self::Malformed(why) => write!(f, "malformed assignment: {why}"),
         }
     }
 }
@@ -340,47 +365,4 @@ fn named<T>(
         }
     }
     if more > 0 { write!(f, "; and {more} more") } else { Ok(()) }
-}
-
-/// What to do about an incomplete transfer.
-fn advice(report: &Report) -> String {
-    let any = |is: fn(&LossReason) -> bool| report.losses().any(|(_, loss)| is(loss));
-    match report.last_ack() {
-        Some(last) if fell_silent_together(report) => {
-            format!(
-                "the last ack came {} s after the assignment, then there was silence: the transaction has probably \
-                 expired (as a rule after about {} s), or the network has failed; send it again",
-                Seconds(last, 1),
-                TRANSACTION_LIFETIME.as_secs()
-            )
-        }
-        _ if any(|loss| matches!(loss, LossReason::LocalFailure { what: "file descriptor", .. })) => {
-            format!("{MORE_FILES}, and send it again")
-        }
-        _ if any(|loss| matches!(loss, LossReason::LocalFailure { what: "thread", .. })) => {
-            "raise the limit on threads or memory (ulimit -u, ulimit -v), and send it again".to_owned()
-        }
-        _ if any(|loss| matches!(loss, LossReason::LocalFailure { .. })) => {
-            "check this host's network, and send it again".to_owned()
-        }
-        _ if any(|loss| matches!(loss, LossReason::Refused { .. })) => {
-            "check --receiver-port, and send it again".to_owned()
-        }
-        None => "check that no firewall drops UDP to or from the receivers, and --receiver-port".to_owned(),
-        Some(_) => "send it again".to_owned(),
-    }
-}
-
-/// Whether it looks as if the transaction had expired, which ends all receivers' acks at once: nobody finished, all that
-/// were lost were silent, and when the first that had acknowledged something was given up no ack came any more. (The
-/// time alone tells nothing: that receivers acknowledge for 90 s is inferred from two captures.)
-fn fell_silent_together(report: &Report) -> bool {
-    let given_up = |(receiver, loss): (&ReceiverReport, &LossReason)| match loss {
-        LossReason::Silent { waited, .. } => Some(receiver.last_ack?.saturating_add(*waited)),
-        _ => None,
-    };
-    let first = report.losses().filter_map(given_up).min();
-    report.losses().all(|(_, loss)| matches!(loss, LossReason::Silent { .. }))
-        && !report.receivers.iter().any(ReceiverReport::is_done_with_work)
-        && first.zip(report.last_ack()).is_some_and(|(first, last)| last <= first)
 }

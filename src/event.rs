@@ -11,6 +11,16 @@ use std::time::Duration;
 
 pub use crate::protocol::scheduler::MoveReason;
 
+impl MoveReason {
+    /// In a word, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failover => "failover",
+            Self::Rebalance => "rebalance",
+        }
+    }
+}
+
 /// One receiver's progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneProgress {

@@ -57,17 +57,18 @@ pub(crate) fn request(
 }
 
 fn open(orchestrator: SocketAddr, bind: Option<IpAddr>) -> Result<UdpSocket, Error> {
-    let unusable = |why: &str| bind.map(|given| Error::Bind { given, why: why.to_owned() });
     let differs = bind.is_some_and(|local| local.is_ipv4() != orchestrator.is_ipv4());
     udp::connect(bind, orchestrator).map_err(|error| {
-        let bind_error = match error.kind() {
-            _ if differs => unusable("it is not of the same family, IPv4 or IPv6, as the orchestrator's"),
-            ErrorKind::AddrNotAvailable => unusable("this host does not have that address"),
-            ErrorKind::InvalidInput => unusable("the orchestrator cannot be reached from that address"),
+        let why = match error.kind() {
+            _ if differs => Some("it is not of the same family, IPv4 or IPv6, as the orchestrator's"),
+            ErrorKind::AddrNotAvailable => Some("this host does not have that address"),
+            ErrorKind::InvalidInput => Some("the orchestrator cannot be reached from that address"),
             _ => None,
         };
-        let problem = HandshakeError::Socket(error);
-        bind_error.unwrap_or(Error::Orchestrator { address: orchestrator, problem })
+        match bind.zip(why) {
+            Some((given, why)) => Error::Bind { given, why, error },
+            None => Error::Orchestrator { address: orchestrator, problem: HandshakeError::Socket(error) },
+        }
     })
 }
 

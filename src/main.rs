@@ -6,9 +6,9 @@ mod output;
 mod run;
 
 use mdalp::ExitStatus;
-use mdalp::cli::{self, Command, Invocation};
+use mdalp::cli::{self, Args, Command};
 use output::console::Console;
-use output::status;
+use output::{Display, status};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,16 +16,20 @@ fn main() -> ExitCode {
     let status = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => console.print(cli::HELP),
         Ok(Command::Version) => console.print(&format!("{}\n", cli::version())),
-        Ok(Command::Send(invocation)) => send(&invocation, &mut console),
+        Ok(Command::Send(args)) => send(&args, &mut console),
         Err(error) => console.usage(&error),
     };
-    console.close(status).into()
+    console.finish(status).into()
 }
 
-fn send(invocation: &Invocation, console: &mut Console) -> ExitStatus {
-    match run::payload(invocation, console) {
-        Ok(payload) if invocation.compare => compare::run(invocation, &payload, console),
-        Ok(payload) => status(run::run(invocation, &payload, invocation.mode, console).as_ref()),
-        Err(error) => error.exit_status(),
+fn send(args: &Args, console: &mut Console) -> ExitStatus {
+    let payload = match run::payload(args, console) {
+        Ok(payload) => payload,
+        Err(error) => return error.exit_status(),
+    };
+    Display::new(args, args.mode, console).warn_of_unused(args);
+    match args.compare {
+        true => compare::run(args, &payload, console),
+        false => status(run::run(args, &payload, args.mode, console).as_ref()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// How the payload is shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Mode 1: to every receiver, in inverse proportion to its latency.
     Balance,
@@ -23,6 +24,7 @@ pub enum Mode {
 
 /// Which of the frequent events the observer wants. The rest are few, and always come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Trace {
     /// Neither time-outs nor packets: the packet path sends no messages.
     Off,
@@ -66,6 +68,16 @@ pub struct Options {
     pub trace: Trace,
     /// How often to report progress; `None` reports none.
     pub progress: Option<Duration>,
+}
+
+impl Mode {
+    /// In a word, as in JSON: `balance` or `single`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Balance => "balance",
+            Self::Single(_) | Self::SingleAt(_) => "single",
+        }
+    }
 }
 
 /// Longer than anybody waits, and short enough that every clock can add it to the present.

@@ -6,8 +6,35 @@ use std::time::Duration;
 
 pub use crate::protocol::{Latency, LatencySource, LossReason};
 
+// What follows are the words of JSON, so that a new variant cannot go without one.
+
+impl LatencySource {
+    /// In a word, as in JSON, and the number of replies.
+    pub fn name(self) -> (&'static str, Option<u8>) {
+        match self {
+            Self::Icmp(replies) => ("icmp", Some(replies)),
+            Self::UdpProbe(replies) => ("udp", Some(replies)),
+            Self::NoReply => ("silent", None),
+            Self::Fallback => ("equal", None),
+            Self::Given => ("stated", None),
+        }
+    }
+}
+
+impl LossReason {
+    /// In a word, as in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Silent { .. } => "silent",
+            Self::Refused { .. } => "refused",
+            Self::LocalFailure { .. } => "unusable",
+        }
+    }
+}
+
 /// How it ended at one receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReceiverStatus {
     /// It acknowledged all that was given to it (perhaps nothing).
     Done,
@@ -19,6 +46,7 @@ pub enum ReceiverStatus {
 
 /// What happened at one receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReceiverReport {
     /// Its address. An address that the list has twice is one receiver here.
     pub address: IpAddr,
@@ -45,6 +73,23 @@ pub struct ReceiverReport {
 }
 
 impl ReceiverReport {
+    /// A report of a receiver that nothing was planned for or sent to, for the tests of who shows reports.
+    pub fn new(address: IpAddr, name: impl Into<String>) -> Self {
+        Self {
+            address,
+            name: name.into(),
+            latency: None,
+            planned_bytes: 0,
+            acked: Vec::new(),
+            transmissions: 0,
+            retransmissions: 0,
+            ignored: 0,
+            ack_rtt: None,
+            last_ack: None,
+            status: ReceiverStatus::Done,
+        }
+    }
+
     /// Bytes that it acknowledged.
     pub fn acked_bytes(&self) -> u64 {
         self.acked.iter().map(SeqRange::len).sum()
@@ -59,10 +104,34 @@ impl ReceiverReport {
     pub fn is_done_with_work(&self) -> bool {
         self.status == ReceiverStatus::Done && !self.acked.is_empty()
     }
+
+    /// Whether it had nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.status == ReceiverStatus::Done && self.acked.is_empty()
+    }
+
+    /// Its status in a word, as in JSON: `done`, `idle`, `stopped` or `lost`.
+    pub fn status_name(&self) -> &'static str {
+        match &self.status {
+            ReceiverStatus::Done if self.is_idle() => "idle",
+            ReceiverStatus::Done => "done",
+            ReceiverStatus::Stopped => "stopped",
+            ReceiverStatus::Lost(_) => "lost",
+        }
+    }
+
+    /// Why it was lost; `None` if it was not.
+    pub fn loss(&self) -> Option<&LossReason> {
+        match &self.status {
+            ReceiverStatus::Lost(reason) => Some(reason),
+            ReceiverStatus::Done | ReceiverStatus::Stopped => None,
+        }
+    }
 }
 
 /// What a whole transfer came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// The transaction.
     pub tid: Tid,
@@ -79,6 +148,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report of a transfer in which nothing has happened yet, for the tests of who shows reports.
+    pub fn new(tid: Tid, payload_bytes: u64, packets: u32) -> Self {
+        let (elapsed, measuring) = (Duration::ZERO, Duration::ZERO);
+        Self { tid, payload_bytes, packets, elapsed, measuring, receivers: Vec::new() }
+    }
+
     /// Bytes acknowledged, all receivers together. After a failover a packet counts once.
     pub fn acked_bytes(&self) -> u64 {
         self.receivers.iter().map(ReceiverReport::acked_bytes).sum()
@@ -91,10 +166,7 @@ impl Report {
 
     /// The receivers that were lost, and why.
     pub fn losses(&self) -> impl Iterator<Item = (&ReceiverReport, &LossReason)> {
-        self.receivers.iter().filter_map(|receiver| match &receiver.status {
-            ReceiverStatus::Lost(loss) => Some((receiver, loss)),
-            _ => None,
-        })
+        self.receivers.iter().filter_map(|receiver| Some((receiver, receiver.loss()?)))
     }
 
     /// Retransmissions, all receivers together.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 fn ended_by_the_deadline(servers: &Servers, outcome: &Outcome, limit: &str) {
     let Err(error) = &outcome.result else { panic!("it succeeded") };
     assert_eq!(error.exit_status(), ExitStatus::Deadline);
-    let line = error.to_string();
+    let line = outcome.line();
     assert!(line.starts_with(&format!("transfer: the deadline of {limit} s passed, ")), "{line}");
     assert!(line.contains(" bytes acknowledged, ") && line.ends_with("allow more with --deadline"), "{line}");
     // Two and a half timers: whoever were still at it would send.

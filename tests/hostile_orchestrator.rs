@@ -2,6 +2,7 @@
 
 use crate::loopback::{Receiver, Remark, Script, Servers, Verdict, closed_port, ms};
 use crate::support::{Scratch, calm, impatient, mdalp, payload, run, send};
+use mdalp::cli::Explained;
 use mdalp::{Client, Error, ExitStatus, Mode, Options, Payload};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ fn no_assignment(servers: &Servers, patience: Duration) -> String {
         Client::with_options(servers.orchestrator(), options).send(&payload, Mode::Balance).unwrap_err();
     assert_eq!(error.exit_status(), ExitStatus::Orchestrator);
     assert!(error.report().is_none());
-    error.to_string()
+    Explained(&error).to_string()
 }
 
 #[test]
@@ -44,8 +45,8 @@ fn a_closed_port_is_an_error_at_once() {
     let payload = Payload::from_bytes("x").unwrap();
     let error = Client::with_options(address, options).send(&payload, Mode::Balance).unwrap_err();
     assert_eq!(error.exit_status(), ExitStatus::Orchestrator);
-    let why = "connection refused: nobody listens there; check the address and -p";
-    assert_eq!(error.to_string(), format!("orchestrator {address}: {why}"));
+    let why = "connection refused: nothing is listening on that port; check the address and -p";
+    assert_eq!(Explained(&error).to_string(), format!("orchestrator {address}: {why}"));
 }
 
 #[test]

@@ -301,12 +301,13 @@ fn in_man() -> Vec<Entry> {
     options
 }
 
-/// The kinds of lines in `text`: without numbers, without the width of columns, each once. How often one comes (a busy
+/// The kinds of lines in `text`: without numbers and the units that depend on their size, without the width of columns, each once. How often one comes (a busy
 /// machine resends) and in which order does not count.
 fn shapes(text: &str) -> BTreeSet<String> {
     let shape = |line: &str| {
         let words = line.split(|c: char| c.is_ascii_digit() || ".-[] ".contains(c));
-        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        let units = ["", "s", "ms", "B/s),", "kB/s),", "MB/s),"];
+        words.filter(|word| !units.contains(word)).collect::<Vec<_>>().join(" ")
     };
     text.lines().map(shape).collect()
 }
@@ -354,7 +355,7 @@ fn sample(long: &str) -> &'static str {
 /// What the parser has against `line` besides a required option that is missing.
 fn refusal(line: &[String]) -> Option<String> {
     let error = cli::parse(line.iter().map(OsString::from)).err()?.to_string();
-    (!error.starts_with("required option missing")).then_some(error)
+    (!error.starts_with("missing required option")).then_some(error)
 }
 
 /// The arguments of each `mdalp` in the shell lines of `text`, which begin with `$ ` and may be continued.

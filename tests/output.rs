@@ -4,6 +4,7 @@ use crate::loopback::{Receiver, Script, Servers, closed_port, ms};
 use crate::support::{Scratch, agree, has_tool};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -99,10 +100,10 @@ fn help_and_version_go_to_standard_output() {
 #[test]
 fn a_usage_error_is_one_line_that_names_option_and_value() {
     let cases = [
-        ("", "mdalp: required option missing: -a ADDR, -p PORT, -f FILE; try 'mdalp --help'"),
+        ("", "mdalp: missing required option: -a ADDR, -p PORT, -f FILE; try 'mdalp --help'"),
         ("-x", "mdalp: -x: unknown option; try 'mdalp --help'"),
         ("--addres 1", "mdalp: --addres: unknown option; try 'mdalp --help'"),
-        ("-p 65536", "mdalp: -p '65536': a port is a number from 1 to 65535; try 'mdalp --help'"),
+        ("-p 65536", "mdalp: -p '65536': a port must be 1 to 65535; try 'mdalp --help'"),
         ("-s 0", "mdalp: -s '0': receivers are counted from 1; try 'mdalp --help'"),
     ];
     for (words, line) in cases {
@@ -160,7 +161,7 @@ fn what_does_not_fit_the_list_is_a_usage_error() {
     let (servers, payload) = (three(), Payload::new(300));
     let cases = [
         ("-m 2 -s 9", "mdalp: receiver 9: the orchestrator listed only 3; give -s a number from 1 to 3"),
-        ("--latency 1,2", "mdalp: --latency: 2 given, but the orchestrator listed 3 receivers; "),
+        ("--latency 1,2", "mdalp: latencies: 2 given, but the orchestrator listed 3 receivers; "),
     ];
     for (words, line) in cases {
         let shown = run(sending(&servers, &payload, words));
@@ -182,7 +183,16 @@ fn a_receiver_that_is_lost_for_good_is_exit_status_1() {
         let words = format!("-m 2 -s {receiver} -t 0.02 --give-up 1");
         let shown = run(sending(&servers, &payload, &words));
         assert_eq!((shown.status, shown.out.as_str()), (1, ""), "{receiver}");
-        let line = shown.line();
+        let lines: Vec<&str> = shown.err.lines().collect();
+        if receiver == 2 {
+            let port = servers.receiver_port();
+            let warning = format!(
+                "127.0.0.3: nothing is listening on port {port}; check --receiver-port; still trying"
+            );
+            assert_eq!(lines[0], format!("mdalp: warning: {warning}"));
+        }
+        assert_eq!(lines.len(), receiver, "{}", shown.err);
+        let line = lines[receiver - 1];
         assert!(
             line.starts_with("mdalp: transfer: 0 of 300 bytes acknowledged, 0 of 3 packets; lost "),
             "{line}"
@@ -197,12 +207,62 @@ fn a_lost_receiver_is_told_of_even_if_the_others_take_over() {
     let (servers, payload) = (Servers::start(script), Payload::new(3000));
     let words = "--latency 1,1,1 -t 0.02 --give-up 10";
     let shown = run(sending(&servers, &payload, words));
-    assert_eq!((shown.status, shown.out.as_str(), shown.err.lines().count()), (0, "", 2), "{}", shown.err);
-    let warning =
-        "mdalp: warning: lost 127.0.0.4 (gone): port closed: SEQ 20 refused 5 times; it leaves 10 packets\n";
-    assert!(shown.err.starts_with(warning), "{}", shown.err);
+    assert_eq!((shown.status, shown.out.as_str(), shown.err.lines().count()), (0, "", 3), "{}", shown.err);
+    let port = servers.receiver_port();
+    let warnings = format!(
+        "mdalp: warning: 127.0.0.4: nothing is listening on port {port}; check --receiver-port; still trying\n\
+         mdalp: warning: lost 127.0.0.4 (gone): port closed: SEQ 20 refused 5 times; it leaves 10 packets\n"
+    );
+    assert!(shown.err.starts_with(&warnings), "{}", shown.err);
+    let shown = run(sending(&servers, &payload, &format!("{words} -v")));
+    assert!(shown.err.contains("] 127.0.0.4: SEQ 20 refused; transmission 2 after 0.0"), "{}", shown.err);
+    assert!(!shown.err.contains("127.0.0.4: no ack of"), "{}", shown.err);
+    assert!(
+        shown.err.contains("\n127.0.0.4 (gone): 0 bytes, 1000 planned; lost: port closed: "),
+        "{}",
+        shown.err
+    );
     let shown = run(sending(&servers, &payload, &format!("{words} -q")));
     assert_eq!((shown.status, shown.err.as_str()), (0, ""));
+}
+
+#[test]
+fn an_s_that_mode_1_ignores_is_a_warning() {
+    let (servers, payload) = (three(), Payload::new(300));
+    for (words, why) in [("-s 2", "in mode 1; add -m 2"), ("-s 2 --compare", "with --compare")] {
+        let shown = run(sending(&servers, &payload, &format!("{CALM} --json {words}")));
+        assert_eq!(shown.status, 0);
+        let warning = format!("-s 2 has no effect {why}");
+        assert_eq!(shown.err.matches("has no effect").count(), 1, "{}", shown.err);
+        assert!(shown.err.starts_with(&format!("mdalp: warning: {warning}\n")), "{}", shown.err);
+        let event = format!("\"message\":\"{warning}\"}}\n");
+        assert!(shown.out.lines().next().unwrap().contains("\"event\":\"warning\""), "{}", shown.out);
+        assert!(shown.out.contains(&event), "{}", shown.out);
+    }
+    let shown = run(sending(&servers, &payload, &format!("{CALM} -q -s 2")));
+    assert_eq!((shown.status, shown.err.as_str()), (0, ""));
+}
+
+/// More receivers than descriptors, and a standard error that no one reads and whose pipe is nearly full already.
+#[test]
+fn many_lost_receivers_fill_no_pipe() {
+    let script = Script::new().receivers(300);
+    let (servers, payload) = (Servers::start(script), Payload::new(60_000));
+    let latencies = ["1"; 300].join(",");
+    let transfer = sending(&servers, &payload, &format!("--latency {latencies} -t 30 --give-up 120"));
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""])
+        .arg(transfer.get_program())
+        .args(transfer.get_args());
+    let shown = run_with(shell, Stdio::piped(), Stdio::piped());
+    assert_eq!(shown.status, 0, "{}", shown.err);
+    let lines: Vec<&str> = shown.err.lines().collect();
+    assert_eq!(lines.len(), 6, "{}", shown.err);
+    let (start, end) = ("mdalp: warning: lost 127.0.", "; raise the limit on open files (ulimit -n)");
+    assert!(lines[..4].iter().all(|line| line.starts_with(start) && line.ends_with(end)), "{}", shown.err);
+    let cause = " more receivers: lost: no file descriptor: Too many open files";
+    assert!(lines[4].starts_with("mdalp: warning: 2") && lines[4].ends_with(cause), "{}", shown.err);
 }
 
 #[test]
@@ -222,8 +282,8 @@ fn a_success_is_one_line_in_a_pipe_none_with_quiet_and_a_table_with_verbose() {
     let shown = run(sending(&servers, &payload, CALM));
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
     let line = shown.line();
-    assert!(line.starts_with("5000 bytes acknowledged in "), "{line}");
-    assert!(line.ends_with(" s, 51 packets, 0 resent"), "{line}");
+    assert!(line.starts_with("5000 bytes in ") && line.contains("s ("), "{line}");
+    assert!(line.ends_with("B/s), 51 packets, 0 resent"), "{line}");
 
     let shown = run(sending(&servers, &payload, &format!("{CALM} --quiet")));
     assert_eq!((shown.status, shown.out.as_str(), shown.err.as_str()), (0, "", ""));
@@ -242,9 +302,13 @@ fn a_success_is_one_line_in_a_pipe_none_with_quiet_and_a_table_with_verbose() {
     let stamps: Vec<&str> = log.iter().map(|line| line.split(']').next().unwrap()).collect();
     assert!(stamps.is_sorted(), "{stamps:?}");
     let rest: Vec<&str> = shown.err.lines().skip(log.len()).collect();
-    assert!(rest[0].starts_with("Receiver   Name  Latency ms  Planned B  Acked B  Packets"), "{}", rest[0]);
-    assert!(rest[1].starts_with("127.0.0.2  R1         1.000       1666     1666       17"), "{}", rest[1]);
-    assert!(rest[4].starts_with("5000 bytes acknowledged in ") && rest.len() == 5, "{}", shown.err);
+    assert!(
+        rest[0].starts_with("Receiver   Name  Ping ms  Bytes  Resent  RTT ms  Time s  Status"),
+        "{}",
+        rest[0]
+    );
+    assert!(rest[1].starts_with("127.0.0.2  R1      1.000   1666       0  "), "{}", rest[1]);
+    assert!(rest[4].starts_with("5000 bytes in ") && rest.len() == 5, "{}", shown.err);
 }
 
 #[test]
@@ -351,8 +415,15 @@ fn json_is_what_the_manual_says_under_hostile_names() {
 fn the_manual_names_every_key_and_every_event() {
     let script = Script::new().receivers(2).receiver(Receiver::named("gone").closed());
     let (servers, payload) = (Servers::start(script), Payload::new(3000));
-    let shown = run(sending(&servers, &payload, "--latency 1,1,1 -t 0.02 --give-up 10 --json --compare"));
+    let words = "--latency 1,1,1 -t 0.02 --give-up 10 --json --compare";
+    let shown = run(sending(&servers, &payload, words));
     assert_eq!(shown.status, 1, "{}", shown.err);
+    // Progress that is drawn on a terminal is written four times a second.
+    let (servers, payload) = (slow(), Payload::new(6000));
+    let transfer = sending(&servers, &payload, &format!("{CALM} --json"));
+    let Some(written) = on_a_terminal(transfer, "xterm") else { return };
+    let progress = screen(&written).into_iter().filter(|line| line.contains("\"event\":\"progress\""));
+    let lines = shown.out + &progress.collect::<Vec<_>>().join("\n");
     let read = "import json\n\
                 keys, events = set(), set()\n\
                 def walk(value):\n\
@@ -365,7 +436,7 @@ fn the_manual_names_every_key_and_every_event() {
                 \x20   events.add(line['event'])\n\
                 print(*sorted(keys))\n\
                 print(*sorted(events))\n";
-    let Some(said) = python(read, &shown.out) else { return };
+    let Some(said) = python(read, &lines) else { return };
     let schema = MAN.split("BEGIN JSON SCHEMA").nth(1).unwrap().split("END JSON SCHEMA").next().unwrap();
     let named = |macro_name: &str| -> BTreeSet<&str> {
         let lines = schema.lines().filter_map(|line| line.strip_prefix(macro_name));
@@ -390,12 +461,44 @@ fn a_comparison_goes_on_after_a_row_that_failed() {
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect())
         .collect();
-    assert_eq!(rows[0], ["Mode", "Server", "Server latency (ms)", "Timeouts", "Elapsed (s)", "Ratio"]);
-    assert_eq!((rows.len(), rows[1][0], rows[1][1], rows[1][5]), (5, "Load balance", "-", "1.00"));
-    assert_eq!(rows[2][..3], ["Non load balance", "127.0.0.2 (R1)", "1.000"]);
-    assert_eq!(rows[3][..3], ["Non load balance", "127.0.0.3 (R2)", "2.500"]);
-    assert_eq!((rows[4][1], rows[4][4], rows[4][5]), ("127.0.0.4 (gone)", "failed", "-"));
+    assert_eq!(rows[0], ["Mode", "Receiver", "Name", "Ping ms", "Resent", "Time s", "Ratio"]);
+    assert_eq!((rows.len(), rows[1][0], rows[1][1], rows[1][6]), (5, "balance", "-", "1.00"));
+    assert_eq!(rows[2][..4], ["single", "127.0.0.2", "R1", "1.000"]);
+    assert_eq!(rows[3][..4], ["single", "127.0.0.3", "R2", "2.500"]);
+    assert_eq!((rows[4][1], rows[4][5], rows[4][6]), ("127.0.0.4", "failed", "-"));
     assert_eq!(servers.judge_all().len(), 4);
+}
+
+/// The last row counts like the others.
+#[test]
+fn a_comparison_whose_last_row_failed_is_exit_status_1() {
+    let script = Script::new().receivers(1).receiver(Receiver::named("gone").closed());
+    let (servers, payload) = (Servers::start(script), Payload::new(3000));
+    let shown = run(sending(&servers, &payload, "--latency 1,1 -t 0.02 --give-up 10 --compare -q"));
+    let results: Vec<&str> =
+        shown.out.lines().skip(1).map(|line| line.split_whitespace().nth(5).unwrap()).collect();
+    assert_eq!((shown.status, results[2]), (1, "failed"), "{}", shown.out);
+    assert!(results[..2].iter().all(|result| *result != "failed"), "{}", shown.out);
+}
+
+/// A payload that has changed is wrong for all receivers: nothing more is sent.
+#[test]
+fn a_comparison_ends_with_a_payload_that_has_changed() {
+    let servers = slow();
+    let payload = Payload::new(6000);
+    let mut command = sending(&servers, &payload, &format!("{CALM} --compare -q --json"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = String::new();
+    while !lines.contains("\"event\":\"plan\"") {
+        assert!(out.read_line(&mut lines).unwrap() > 0, "{lines}");
+    }
+    OpenOptions::new().append(true).open(&payload.path).unwrap().write_all(b"more").unwrap();
+    out.read_to_string(&mut lines).unwrap();
+    let shown = shown(child.wait_with_output().unwrap());
+    assert_eq!((shown.status, servers.judge_all().len()), (3, 1), "{}", shown.err);
+    assert_eq!(lines.matches("\"event\":\"summary\"").count(), 1, "{lines}");
+    assert!(!lines.contains("comparison"), "{lines}");
 }
 
 #[test]
@@ -403,7 +506,7 @@ fn a_comparison_without_failures_is_a_success_and_one_without_receivers_is_none(
     let (servers, payload) = (three(), Payload::new(3000));
     let shown = run(sending(&servers, &payload, &format!("{CALM} --compare")));
     assert_eq!((shown.status, shown.out.lines().count()), (0, 5), "{}", shown.err);
-    assert_eq!(shown.err.lines().filter(|line| line.starts_with("3000 bytes acknowledged in ")).count(), 4);
+    assert_eq!(shown.err.lines().filter(|line| line.starts_with("3000 bytes in ")).count(), 4);
     let nobody = closed_port().unwrap();
     let shown = run(sending_to(nobody, &servers, &payload, "--compare -q"));
     assert_eq!((shown.status, shown.out.as_str(), shown.err.lines().count()), (4, "", 1), "{}", shown.err);
@@ -430,7 +533,25 @@ fn on_a_terminal_progress_is_drawn_cleared_and_not_left_behind() {
     let screen = screen(&written);
     assert!(screen[0].starts_with("Receiver   Name"), "{screen:?}");
     assert!(screen[1].starts_with("127.0.0.2  東京  "), "{screen:?}");
-    assert!(screen[4].starts_with("6000 bytes acknowledged in ") && screen.len() == 5, "{screen:?}");
+    assert!(screen[4].starts_with("6000 bytes in ") && screen.len() == 5, "{screen:?}");
+}
+
+/// Addresses and names as long as they come, on a terminal of 80 columns: nothing is broken into two lines.
+#[test]
+fn tables_fit_a_terminal_of_80_columns() {
+    let receiver = |name: &str, host: u8| Receiver::named(name).at([127, 255, 255, 200 + host].into());
+    let script = Script::new()
+        .receiver(receiver("sixteen columns!", 1))
+        .receiver(receiver("a longer name than that", 2));
+    let (servers, payload) = (Servers::start(script), Payload::new(6000));
+    for (words, rows) in [("", 1), ("-m 2 -s 2", 0), ("--compare", 4)] {
+        let words = format!("--latency 999.1,999.1 -t 30 --give-up 120 {words}");
+        let Some(written) = on_a_terminal(sending(&servers, &payload, &words), "xterm") else { return };
+        let screen = screen(&written);
+        assert!(screen.iter().all(|line| line.chars().count() <= 79), "{screen:#?}");
+        let with = |text: &str| screen.iter().filter(|line| line.contains(text)).count();
+        assert_eq!((with("127.255.255.201 "), with(" a longer name t… ") > 0), (rows, true), "{screen:#?}");
+    }
 }
 
 #[test]
@@ -453,7 +574,7 @@ fn a_terminal_that_is_dumb_gets_no_control_bytes() {
         let command = sending(&servers, &payload, &format!("{CALM}{words}"));
         let Some(written) = on_a_terminal(command, "dumb") else { return };
         assert_no_control_bytes(&written.replace("\r\n", "\n"));
-        assert!(written.contains("3000 bytes acknowledged"), "{written}");
+        assert!(written.contains("3000 bytes in "), "{written}");
     }
 }
 

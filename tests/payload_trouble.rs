@@ -40,7 +40,7 @@ fn changed(outcome: &Outcome, what: &str) {
     let Err(error) = &outcome.result else { panic!("{what}: it succeeded") };
     assert_eq!(error.exit_status(), ExitStatus::Payload, "{error}");
     assert!(matches!(error, Error::PayloadWhileSending { .. }), "{error}");
-    let line = error.to_string();
+    let line = outcome.line();
     assert!(line.contains(&format!("/payload: {what} while it was sent (")), "{line}");
     let report = outcome.report();
     let account = format!("({} of {LEN} bytes acknowledged, ", report.acked_bytes());

@@ -1,6 +1,7 @@
 //! What the tests of whole transfers share: payloads, options for a purpose, and a transfer with all that it showed.
 
 use crate::loopback::{Servers, Transaction};
+use mdalp::cli::Explained;
 use mdalp::event::MoveReason;
 use mdalp::report::LossReason;
 use mdalp::{Client, Error, Event, Mode, Options, Payload, Report, Trace};
@@ -85,9 +86,9 @@ impl Outcome {
         }
     }
 
-    /// The error's line.
+    /// The error's line, as the program shows it.
     pub fn line(&self) -> String {
-        self.result.as_ref().map_or_else(ToString::to_string, |_| panic!("it succeeded"))
+        self.result.as_ref().map_or_else(|error| Explained(error).to_string(), |_| panic!("it succeeded"))
     }
 }
 

@@ -1,18 +1,18 @@
-//! The command line: what the words of an invocation mean. Nothing is opened, sent or printed here, so that all of
-//! it is tested without a process.
+//! The command line: what its words mean. Nothing is sent or printed here, so all of it is tested without a process.
 //!
-//! Where the same option comes twice the last one counts, as with curl. `-h` and `-V` count at once, whatever
-//! comes after them.
+//! If an option is given twice the last one counts, as with curl. `-h` and `-V` count immediately, whatever options follow.
 
+mod explain;
 mod value;
 
 use crate::options::{Mode, Options, Trace};
 use crate::text::Escaped;
+pub use explain::{Explained, local_hint};
 use lexopt::Arg::{self, Long, Short};
 use lexopt::Parser;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use value::{Bounds, SECOND, Value};
 
@@ -32,13 +32,14 @@ pub enum Command {
     /// Print [`version`].
     Version,
     /// Send a payload.
-    Send(Box<Invocation>),
+    Send(Box<Args>),
 }
 
 /// When progress is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProgressWhen {
     /// If standard error is a terminal.
+    #[default]
     Auto,
     /// In any case.
     Always,
@@ -48,26 +49,35 @@ pub enum ProgressWhen {
 
 /// A command line that sends something.
 #[derive(Debug)]
-pub struct Invocation {
+pub struct Args {
     /// The orchestrator.
     pub orchestrator: SocketAddr,
     /// The payload's file name; `-` is standard input.
     pub file: OsString,
     /// How the payload is shared out.
     pub mode: Mode,
+    /// The receiver that `-s` names though the mode has no use for it.
+    pub unused_server: Option<usize>,
     /// What the library is to be told. `trace` follows from `verbose`; `progress` is left to the caller, who knows
     /// whether standard error is a terminal.
     pub options: Options,
-    /// How often `-v` was given.
+    /// What is shown.
+    pub show: Show,
+    /// Compare mode 1 with each receiver alone.
+    pub compare: bool,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Show {
+    /// The number of `-v`s.
     pub verbose: u8,
-    /// No report and no progress.
+    /// Neither report nor warnings, and progress only if it is asked for.
     pub quiet: bool,
-    /// When to show progress. `--quiet` has turned [`ProgressWhen::Auto`] into [`ProgressWhen::Never`].
+    /// When to show progress.
     pub progress: ProgressWhen,
     /// Events as JSON on standard output.
     pub json: bool,
-    /// Compare mode 1 with each receiver alone.
-    pub compare: bool,
 }
 
 /// What is wrong with a command line: one line, `what: why`, safe to print.
@@ -99,121 +109,129 @@ const INTENT_RESEND: Bounds =
 /// The first thing that is wrong, in the order given; what is missing comes last.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = Parser::from_args(args);
-    let mut words = Words::default();
-    while let Some(arg) = parser.next().map_err(lexical)? {
-        let option = spelled(&arg);
+    let mut raw = RawArgs::default();
+    while let Some(arg) = parser.next().map_err(lexopt_error)? {
+        let option = option_name(&arg);
         let value = |parser: &mut Parser| Value::of(option.clone(), parser);
         match arg {
-            Short('h') | Long("help") => return Ok(Command::Help),
-            Short('V') | Long("version") => return Ok(Command::Version),
+            Short('h') | Long("help") => return alone(Command::Help, &mut parser),
+            Short('V') | Long("version") => return alone(Command::Version, &mut parser),
 
-            Short('a') | Long("addr") => words.address = Some(value(&mut parser)?.orchestrator()?),
-            Short('p') | Long("port") => words.port = Some(value(&mut parser)?.port()?),
-            Short('f') | Long("file") => words.file = Some(value(&mut parser)?.file()?),
-            Short('m') | Long("mode") => words.single = value(&mut parser)?.mode_is_single()?,
-            Short('s') | Long("server") => words.server = Some(value(&mut parser)?.index()?),
-            Short('b') | Long("bind") => words.options.bind = Some(value(&mut parser)?.address()?),
-            Long("receiver-port") => words.options.receiver_port = value(&mut parser)?.port()?,
+            Short('a') | Long("addr") => raw.address = Some(value(&mut parser)?.orchestrator()?),
+            Short('p') | Long("port") => raw.port = Some(value(&mut parser)?.port()?),
+            Short('f') | Long("file") => raw.file = Some(value(&mut parser)?.file()?),
+            Short('m') | Long("mode") => raw.single = value(&mut parser)?.mode_is_single()?,
+            Short('s') | Long("server") => raw.server = Some(value(&mut parser)?.index()?),
+            Short('b') | Long("bind") => raw.options.bind = Some(value(&mut parser)?.address()?),
+            Long("receiver-port") => raw.options.receiver_port = value(&mut parser)?.port()?,
 
             Short('t') | Long("timeout") => {
-                words.options.first_timeout = value(&mut parser)?.seconds(TIMEOUT)?;
+                raw.options.first_timeout = value(&mut parser)?.seconds(TIMEOUT)?;
             }
-            Long("fixed-timeout") => words.options.fixed_timeout = true,
-            Long("give-up") => words.options.give_up = value(&mut parser)?.seconds(GIVE_UP)?,
+            Long("fixed-timeout") => raw.options.fixed_timeout = true,
+            Long("give-up") => raw.options.give_up = value(&mut parser)?.seconds(GIVE_UP)?,
             Short('w') | Long("deadline") => {
-                words.options.deadline = Some(value(&mut parser)?.seconds(LONG_WAIT)?);
+                raw.options.deadline = Some(value(&mut parser)?.seconds(LONG_WAIT)?);
             }
             Long("intent-timeout") => {
-                words.options.intent_timeout = value(&mut parser)?.seconds(LONG_WAIT)?;
+                raw.options.intent_timeout = value(&mut parser)?.seconds(LONG_WAIT)?;
             }
             Long("intent-resend") => {
-                words.options.intent_resend = Some(value(&mut parser)?.seconds(INTENT_RESEND)?);
+                raw.options.intent_resend = Some(value(&mut parser)?.seconds(INTENT_RESEND)?);
             }
 
-            Long("latency") => words.options.latencies = Some(value(&mut parser)?.latencies()?),
-            Long("no-failover") => words.options.failover = false,
-            Long("rebalance") => words.options.rebalance = true,
-            Long("compare") => words.compare = true,
+            Long("latency") => raw.options.latencies = Some(value(&mut parser)?.latencies()?),
+            Long("no-failover") => raw.options.failover = false,
+            Long("rebalance") => raw.options.rebalance = true,
+            Long("compare") => raw.compare = true,
 
-            Long("json") => words.json = true,
-            Long("progress") => words.progress = Some(progress(option, &mut parser)?),
-            Short('q') | Long("quiet") => words.quiet = true,
-            Short('v') | Long("verbose") => words.verbose = words.verbose.saturating_add(1),
+            Long("json") => raw.show.json = true,
+            Long("progress") => raw.show.progress = progress(option, &mut parser)?,
+            Short('q') | Long("quiet") => raw.show.quiet = true,
+            Short('v') | Long("verbose") => raw.show.verbose = raw.show.verbose.saturating_add(1),
 
             Arg::Value(stray) => return Err(stray_argument(&stray)),
             Short(_) | Long(_) => return Err(UsageError(format!("{option}: unknown option"))),
         }
     }
-    words.invocation().map(|invocation| Command::Send(Box::new(invocation)))
+    raw.args().map(|args| Command::Send(Box::new(args)))
 }
 
-/// What the words said so far.
+/// The options so far.
 #[derive(Default)]
-struct Words {
-    address: Option<IpAddr>,
+struct RawArgs {
+    /// With port 0 if none was in it.
+    address: Option<SocketAddr>,
     port: Option<u16>,
     file: Option<OsString>,
     single: bool,
     server: Option<usize>,
     options: Options,
-    verbose: u8,
-    quiet: bool,
-    progress: Option<ProgressWhen>,
-    json: bool,
+    show: Show,
     compare: bool,
 }
 
-impl Words {
-    /// All of them together, if they make sense together.
-    fn invocation(self) -> Result<Invocation, UsageError> {
-        let (Some(address), Some(port), Some(file)) = (self.address, self.port, self.file.clone()) else {
+impl RawArgs {
+    /// All of them, if they make sense together.
+    fn args(self) -> Result<Args, UsageError> {
+        let (Some(mut orchestrator), Some(port), Some(file)) = (self.address, self.port(), self.file.clone())
+        else {
             return Err(self.missing());
         };
+        orchestrator.set_port(port);
         if self.compare && self.single {
             return Err(UsageError("--compare: runs both modes by itself; leave out -m 2".to_owned()));
         }
         let mode = if self.single { Mode::Single(self.server.unwrap_or(1)) } else { Mode::Balance };
-        let progress = match self.progress.unwrap_or(ProgressWhen::Auto) {
-            ProgressWhen::Auto if self.quiet => ProgressWhen::Never,
-            when => when,
-        };
-        let trace = match self.verbose {
+        let trace = match self.show.verbose {
             0 => Trace::Off,
             1 => Trace::Timeouts,
             _ => Trace::Packets,
         };
-        Ok(Invocation {
-            orchestrator: SocketAddr::new(address, port),
+        Ok(Args {
+            orchestrator,
             file,
             mode,
+            unused_server: self.server.filter(|_| !self.single),
             options: Options { trace, ..self.options },
-            verbose: self.verbose,
-            quiet: self.quiet,
-            progress,
-            json: self.json,
+            show: self.show,
             compare: self.compare,
         })
+    }
+
+    /// `-p`, or else the port in `-a`.
+    fn port(&self) -> Option<u16> {
+        self.port.or_else(|| self.address.map(|address| address.port()).filter(|port| *port != 0))
     }
 
     /// Names every required option that was not given.
     fn missing(&self) -> UsageError {
         let required = [
             (self.address.is_none(), "-a ADDR"),
-            (self.port.is_none(), "-p PORT"),
+            (self.port().is_none(), "-p PORT"),
             (self.file.is_none(), "-f FILE"),
         ];
         let missing: Vec<&str> =
             required.iter().filter(|(missing, _)| *missing).map(|(_, name)| *name).collect();
-        UsageError(format!("required option missing: {}", missing.join(", ")))
+        UsageError(format!("missing required option: {}", missing.join(", ")))
     }
 }
 
 /// An option as the user wrote it, without its value, safe to print.
-fn spelled(arg: &Arg<'_>) -> String {
+fn option_name(arg: &Arg<'_>) -> String {
     match arg {
         Short(letter) => Escaped(&format!("-{letter}")).to_string(),
         Long(name) => Escaped(&format!("--{name}")).to_string(),
         Arg::Value(_) => String::new(),
+    }
+}
+
+/// Help or version: no value, and no stray argument after it.
+fn alone(command: Command, parser: &mut Parser) -> Result<Command, UsageError> {
+    match parser.next() {
+        Ok(Some(Arg::Value(stray))) => Err(stray_argument(&stray)),
+        Err(error) => Err(lexopt_error(error)),
+        Ok(_) => Ok(command),
     }
 }
 
@@ -241,8 +259,8 @@ fn stray_argument(stray: &OsStr) -> UsageError {
     UsageError(format!("'{}': unexpected argument; the payload is named with -f", Escaped(&stray)))
 }
 
-/// What lexopt itself finds: a value where none belongs. (It finds missing values, too: see [`Value::of`].)
-fn lexical(error: lexopt::Error) -> UsageError {
+/// What lexopt itself finds: a value where none belongs. For missing values see [`Value::of`].
+fn lexopt_error(error: lexopt::Error) -> UsageError {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => {
             Value::new(Escaped(&option).to_string(), value).wrong("this option takes no value")

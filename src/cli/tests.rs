@@ -6,10 +6,10 @@ fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
 }
 
-/// The invocation that `line` makes after the three required options.
-fn sent(line: &str) -> Invocation {
+/// The args that `line` makes after the three required options.
+fn sent(line: &str) -> Args {
     match parse(words(&format!("-a 192.0.2.1 -p 2222 -f data.bin {line}"))) {
-        Ok(Command::Send(invocation)) => *invocation,
+        Ok(Command::Send(args)) => *args,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -38,8 +38,7 @@ fn three_options_are_enough_and_the_rest_is_the_library_s_default() {
     assert_eq!(plain.file, "data.bin");
     assert_eq!(plain.mode, Mode::Balance);
     assert_eq!(format!("{:?}", plain.options), format!("{:?}", Options::default()));
-    assert_eq!((plain.verbose, plain.quiet, plain.json, plain.compare), (0, false, false, false));
-    assert_eq!(plain.progress, ProgressWhen::Auto);
+    assert_eq!((plain.show, plain.compare, plain.unused_server), (Show::default(), false, None));
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn each_option_reaches_its_setting() {
     assert_eq!(o.intent_resend, Some(millis(100)));
     assert_eq!(o.latencies, Some(vec![Duration::from_nanos(335_148_000), Duration::ZERO, millis(156)]));
     assert_eq!((o.failover, o.rebalance), (false, true));
-    assert_eq!((all.compare, all.json, all.quiet), (true, true, true));
+    assert_eq!((all.compare, all.show.json, all.show.quiet), (true, true, true));
 }
 
 #[test]
@@ -89,12 +88,12 @@ fn v_counts_and_chooses_the_trace() {
     for (line, trace) in traces {
         assert_eq!(sent(line).options.trace, trace, "{line}");
     }
-    assert_eq!(sent("-vv --verbose").verbose, 3);
-    assert_eq!(sent(&"-v ".repeat(300)).verbose, 255);
+    assert_eq!(sent("-vv --verbose").show.verbose, 3);
+    assert_eq!(sent(&"-v ".repeat(300)).show.verbose, 255);
 }
 
 #[test]
-fn progress_is_for_terminals_unless_it_is_asked_for() {
+fn progress_when_is_optional() {
     use ProgressWhen::{Always, Auto, Never};
     let cases = [
         ("--progress", Always),
@@ -103,13 +102,12 @@ fn progress_is_for_terminals_unless_it_is_asked_for() {
         ("--progress=never", Never),
         ("--progress never", Never),
         ("--progress always -q", Always),
-        ("-q", Never),
-        ("--progress=auto -q", Never),
+        ("-q", Auto),
     ];
     for (line, when) in cases {
-        assert_eq!(sent(line).progress, when, "{line}");
+        assert_eq!(sent(line).show.progress, when, "{line}");
     }
-    assert!(sent("--progress --json").json);
+    assert!(sent("--progress --json").show.json);
 }
 
 #[test]
@@ -118,8 +116,8 @@ fn a_file_name_is_any_bytes() {
     let name = OsString::from_vec(b"\xff\n-".to_vec());
     let mut line = words("-a 192.0.2.1 -p 1 -f");
     line.push(name.clone());
-    let Ok(Command::Send(invocation)) = parse(line) else { panic!() };
-    assert_eq!(invocation.file, name);
+    let Ok(Command::Send(args)) = parse(line) else { panic!() };
+    assert_eq!(args.file, name);
 }
 
 #[test]
@@ -130,17 +128,23 @@ fn help_and_version_need_nothing_else() {
     for line in ["-V", "--version", "-V -h"] {
         assert!(matches!(parse(words(line)), Ok(Command::Version)), "{line}");
     }
+    let stray = "'x': unexpected argument; the payload is named with -f";
+    for line in ["-V x", "--version x", "-h x", "-vh -- x"] {
+        assert_eq!(refused(line), stray, "{line}");
+    }
+    assert_eq!(refused("--help=1"), "--help '1': this option takes no value");
+    assert_eq!(refused("-V=1"), "-V '1': this option takes no value");
     assert_eq!(version(), format!("mdalp {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    assert_eq!(refused(""), "required option missing: -a ADDR, -p PORT, -f FILE");
-    assert_eq!(refused("-p 1 -f x"), "required option missing: -a ADDR");
-    assert_eq!(refused("-a 192.0.2.1 -f x"), "required option missing: -p PORT");
-    assert_eq!(refused("-a 192.0.2.1 -p 1"), "required option missing: -f FILE");
-    assert_eq!(refused("-p 1 -f"), "-f: its value is missing");
-    assert_eq!(wrong("--give-up"), "--give-up: its value is missing");
+    assert_eq!(refused(""), "missing required option: -a ADDR, -p PORT, -f FILE");
+    assert_eq!(refused("-p 1 -f x"), "missing required option: -a ADDR");
+    assert_eq!(refused("-a 192.0.2.1 -f x"), "missing required option: -p PORT");
+    assert_eq!(refused("-a 192.0.2.1 -p 1"), "missing required option: -f FILE");
+    assert_eq!(refused("-p 1 -f"), "-f: requires a value");
+    assert_eq!(wrong("--give-up"), "--give-up: requires a value");
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn unknown_and_stray_words_are_named() {
 
 #[test]
 fn a_wrong_value_is_quoted_with_its_option_and_what_is_allowed() {
-    let port = "a port is a number from 1 to 65535";
+    let port = "a port must be 1 to 65535";
     for value in ["0", "65536", "+80", "-1", "http", "80.0", "99999999999999999999"] {
         assert_eq!(wrong(&format!("-p {value}")), format!("-p '{value}': {port}"));
         assert_eq!(wrong(&format!("--receiver-port={value}")), format!("--receiver-port '{value}': {port}"));
@@ -180,7 +184,7 @@ fn a_wrong_value_is_quoted_with_its_option_and_what_is_allowed() {
     }
     assert_eq!(wrong("--progress=on"), "--progress 'on': must be auto, always or never");
     assert_eq!(wrong("--progress="), "--progress '': must be auto, always or never");
-    assert_eq!(wrong("--file="), "--file '': a file name is needed; - is standard input");
+    assert_eq!(wrong("--file="), "--file '': a file name is required; - is standard input");
 }
 
 #[test]
@@ -225,22 +229,75 @@ fn a_host_name_gets_a_hint_and_other_words_do_not() {
         refused("--addr=localhost"),
         "--addr 'localhost': not an IP address; find it with 'getent ahosts localhost'"
     );
-    for value in
-        ["", "1.2.3", "256.1.1.1", "1.2.3.4.5", "[192.0.2.1]", "[::1", "::g", "a$(b)", "-p", "fe80::1%eth0"]
-    {
+    for value in [
+        "",
+        "1.2.3",
+        "256.1.1.1",
+        "1.2.3.4.5",
+        "[192.0.2.1]",
+        "[::1",
+        "::g",
+        "a$(b)",
+        "-p",
+        "1.2.3.4%1",
+        "[::1%1",
+    ] {
         assert_eq!(
             refused(&format!("--addr={value}")),
             format!("--addr '{value}': not an IPv4 or IPv6 address")
         );
     }
-    let port = "an IP address without a port is needed; the port goes to -p";
-    for value in ["192.0.2.1:80", "[::1]:80"] {
-        assert_eq!(refused(&format!("-a {value}")), format!("-a '{value}': {port}"));
-    }
     for value in ["224.0.0.1", "255.255.255.255", "ff02::1"] {
         assert_eq!(refused(&format!("-a {value}")), format!("-a '{value}': not the address of one host"));
     }
+    let bind = "an address without a port is required; the system chooses the local port";
+    assert_eq!(wrong("-b 192.0.2.1:80"), format!("-b '192.0.2.1:80': {bind}"));
     assert_eq!(wrong("-b eth0"), "-b 'eth0': not an IP address; find it with 'getent ahosts eth0'");
+}
+
+#[test]
+fn the_orchestrator_s_port_may_stand_with_its_address() {
+    let address = |line: &str| match parse(words(&format!("-f x {line}"))) {
+        Ok(Command::Send(args)) => args.orchestrator.to_string(),
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(address("-a 192.0.2.1:80"), "192.0.2.1:80");
+    assert_eq!(address("-a [2001:db8::1]:80"), "[2001:db8::1]:80");
+    assert_eq!(address("-a [2001:db8::1] -p 80"), "[2001:db8::1]:80");
+    assert_eq!(address("-a 2001:db8::1:80 -p 81"), "[2001:db8::1:80]:81");
+    assert_eq!(address("-p 81 -a 192.0.2.1:80"), "192.0.2.1:81", "-p counts");
+    assert_eq!(refused("-a ::1:80 -f x"), "missing required option: -p PORT");
+    for value in ["192.0.2.1:0", "192.0.2.1:", "[::1]:65536", "192.0.2.1:+1"] {
+        assert_eq!(refused(&format!("-a {value}")), format!("-a '{value}': a port must be 1 to 65535"));
+    }
+    assert_eq!(
+        refused("-a host.example:80"),
+        "-a 'host.example:80': not an IP address; find it with 'getent ahosts host.example'"
+    );
+}
+
+#[test]
+fn an_ipv6_zone_is_a_number_or_an_interface_of_this_host() {
+    let address = |line: &str| match parse(words(&format!("-f x {line}"))) {
+        Ok(Command::Send(args)) => args.orchestrator.to_string(),
+        other => panic!("{line}: {other:?}"),
+    };
+    for value in ["-a fe80::1%1 -p 80", "-a [fe80::1%1] -p 80", "-a [fe80::1%1]:80", "-a [fe80::1%lo]:80"] {
+        assert_eq!(address(value), "[fe80::1%1]:80", "{value}");
+    }
+    for zone in ["", "nosuch0", "../net/lo", "..", "99999999999"] {
+        assert_eq!(
+            refused(&format!("-a fe80::1%{zone}")),
+            format!("-a 'fe80::1%{zone}': this host has no such network interface; see 'ip link'")
+        );
+    }
+}
+
+#[test]
+fn an_s_that_mode_1_ignores_is_noted() {
+    assert_eq!(sent("-s 4").unused_server, Some(4));
+    assert_eq!(sent("-s 4 --compare").unused_server, Some(4));
+    assert_eq!(sent("-s 4 -m 2").unused_server, None);
 }
 
 #[test]
@@ -249,7 +306,7 @@ fn what_cannot_be_combined_is_refused_and_the_rest_is_not() {
     assert_eq!(wrong("-m single --compare"), "--compare: runs both modes by itself; leave out -m 2");
     assert!(sent("--compare -m 1 -s 2 -w 5 --latency 1,2").compare);
     let both = sent("-q -v");
-    assert!(both.quiet && both.verbose == 1);
+    assert!(both.show.quiet && both.show.verbose == 1);
 }
 
 #[test]

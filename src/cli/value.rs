@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// The longest latency that can be stated: an hour.
+/// The longest latency that can be given: an hour.
 const LONGEST_LATENCY: Duration = Duration::from_secs(3600);
 
 /// The durations that an option takes, both ends included. Shown in seconds: `0.001 to 3600`.
@@ -41,7 +41,7 @@ impl Value {
     pub fn of(option: String, parser: &mut Parser) -> Result<Self, UsageError> {
         match parser.value() {
             Ok(given) => Ok(Self { option, given }),
-            Err(_) => Err(UsageError(format!("{option}: its value is missing"))),
+            Err(_) => Err(UsageError(format!("{option}: requires a value"))),
         }
     }
 
@@ -58,41 +58,55 @@ impl Value {
 
     pub fn file(self) -> Result<OsString, UsageError> {
         if self.given.is_empty() {
-            return Err(self.wrong("a file name is needed; - is standard input"));
+            return Err(self.wrong("a file name is required; - is standard input"));
         }
         Ok(self.given)
     }
 
-    /// An IP literal, in brackets or not.
+    /// A local address: an IP literal, in brackets or not.
     pub fn address(&self) -> Result<IpAddr, UsageError> {
-        self.text().and_then(ip_literal).ok_or_else(|| self.wrong(self.why_no_address()))
+        let text = self.text().unwrap_or_default();
+        match ip_literal(text) {
+            Some(address) => Ok(address),
+            None if text.parse::<SocketAddr>().is_ok() => {
+                Err(self.wrong("an address without a port is required; the system chooses the local port"))
+            }
+            None => Err(self.wrong(not_an_address(text))),
+        }
     }
 
-    /// An address that one host can have.
-    pub fn orchestrator(&self) -> Result<IpAddr, UsageError> {
-        let address = self.address()?;
-        if address.is_multicast() || address == Ipv4Addr::BROADCAST {
+    /// The address of one host, with or without a port; port 0 stands for none.
+    pub fn orchestrator(&self) -> Result<SocketAddr, UsageError> {
+        let text = self.text().unwrap_or_default();
+        let (host, port) = match text.rsplit_once(':') {
+            // The colon of an IPv6 address is none before a port, unless that address stands in brackets.
+            Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let port = port.map_or(Ok(0), |port| parse_port(port).ok_or_else(|| self.wrong(PORT_RANGE)))?;
+        let not_an_address = || self.wrong(not_an_address(host));
+        let bracketed = host.strip_prefix('[');
+        let bare = bracketed.map_or(Some(host), |rest| rest.strip_suffix(']')).ok_or_else(not_an_address)?;
+        let (bare, zone) = bare.split_once('%').map_or((bare, None), |(bare, zone)| (bare, Some(zone)));
+        let mut address = SocketAddr::new(bare.parse().map_err(|_| not_an_address())?, port);
+        match (&mut address, zone) {
+            (SocketAddr::V6(address), Some(zone)) => {
+                let no_interface = || self.wrong("this host has no such network interface; see 'ip link'");
+                address.set_scope_id(scope_id(zone).ok_or_else(no_interface)?);
+            }
+            (SocketAddr::V4(_), zone) if bracketed.is_some() || zone.is_some() => {
+                return Err(not_an_address());
+            }
+            _ => {}
+        }
+        if address.ip().is_multicast() || address.ip() == Ipv4Addr::BROADCAST {
             return Err(self.wrong("not the address of one host"));
         }
         Ok(address)
     }
 
-    fn why_no_address(&self) -> String {
-        let text = self.text().unwrap_or_default();
-        if looks_like_a_host_name(text) {
-            format!("not an IP address; find it with 'getent ahosts {text}'")
-        } else if text.parse::<SocketAddr>().is_ok() {
-            "an IP address without a port is needed; the port goes to -p".to_owned()
-        } else {
-            "not an IPv4 or IPv6 address".to_owned()
-        }
-    }
-
     pub fn port(&self) -> Result<u16, UsageError> {
-        match self.text().and_then(whole_number).and_then(|n| u16::try_from(n).ok()) {
-            Some(port) if port != 0 => Ok(port),
-            _ => Err(self.wrong("a port is a number from 1 to 65535")),
-        }
+        self.text().and_then(parse_port).ok_or_else(|| self.wrong(PORT_RANGE))
     }
 
     /// Whether it names mode 2.
@@ -125,6 +139,31 @@ impl Value {
         let all = self.text().and_then(|text| text.split(',').map(latency).collect());
         all.ok_or_else(|| self.wrong("must be milliseconds, 0 to 3600000, separated by commas"))
     }
+}
+
+const PORT_RANGE: &str = "a port must be 1 to 65535";
+
+fn parse_port(text: &str) -> Option<u16> {
+    whole_number(text).and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0)
+}
+
+fn not_an_address(text: &str) -> String {
+    if looks_like_a_host_name(text) {
+        format!("not an IP address; find it with 'getent ahosts {text}'")
+    } else {
+        "not an IPv4 or IPv6 address".to_owned()
+    }
+}
+
+/// The number of a network interface, which an IPv6 zone gives directly or by name. Linux shows it in a file; std has no
+/// call for it.
+fn scope_id(zone: &str) -> Option<u32> {
+    let by_name = || {
+        let is_name = !zone.is_empty() && !zone.starts_with('.') && !zone.contains('/');
+        let file = is_name.then(|| format!("/sys/class/net/{zone}/ifindex"))?;
+        std::fs::read_to_string(file).ok()?.trim_ascii().parse().ok()
+    };
+    whole_number(zone).map_or_else(by_name, |id| u32::try_from(id).ok())
 }
 
 fn ip_literal(text: &str) -> Option<IpAddr> {

@@ -3,7 +3,7 @@
 //! Standard output carries what was asked for, so a failure to write it is kept for the exit status. Standard error
 //! carries reports and errors, which the exit status sums up: a line that is lost there changes nothing.
 
-use mdalp::cli::UsageError;
+use mdalp::cli::{Explained, UsageError};
 use mdalp::{Error, ExitStatus};
 use std::fmt;
 use std::fs::File;
@@ -65,8 +65,8 @@ impl Console {
         self.start.elapsed()
     }
 
-    /// Writes what was asked for to standard output, newline included, at once. How that went is told by
-    /// [`close`](Self::close).
+    /// Writes what was asked for to standard output, newline included, without a buffer. The result shows in
+    /// [`finish`](Self::finish).
     pub fn print(&mut self, text: &str) -> ExitStatus {
         if self.failed.is_none() {
             self.clear();
@@ -77,17 +77,17 @@ impl Console {
     }
 
     /// Writes a line to standard error. Neither this nor what follows may contain unescaped text from outside.
-    pub fn tell(&mut self, line: fmt::Arguments<'_>) {
+    pub fn write_line(&mut self, line: fmt::Arguments<'_>) {
         let clear = if std::mem::take(&mut self.drawn) { CLEAR } else { "" };
         self.write_err(&format!("{clear}{line}\n"));
     }
 
-    /// Tells of an error, in its one shape.
+    /// Writes an error, in its one shape.
     pub fn error(&mut self, error: &dyn fmt::Display) {
-        self.tell(format_args!("mdalp: {error}"));
+        self.write_line(format_args!("mdalp: {error}"));
     }
 
-    /// Tells what is wrong with the command line.
+    /// Writes what is wrong with the command line.
     pub fn usage(&mut self, error: &UsageError) -> ExitStatus {
         self.error(&format_args!("{error}; try 'mdalp --help'"));
         ExitStatus::Usage
@@ -108,11 +108,11 @@ impl Console {
 
     /// The exit status, now that all is written: `status`, unless that is a success of which not all that was asked for
     /// could be shown. Says why, but for a reader that has gone, which is the user's own doing (`| head`).
-    pub fn close(mut self, status: ExitStatus) -> ExitStatus {
+    pub fn finish(mut self, status: ExitStatus) -> ExitStatus {
         self.clear();
         let Some(error) = self.failed.take() else { return status };
         if error.kind() != ErrorKind::BrokenPipe {
-            self.error(&Error::Output(error));
+            self.error(&Explained(&Error::Output(error)));
         }
         if status == ExitStatus::Success { ExitStatus::Output } else { status }
     }
@@ -132,7 +132,7 @@ fn file_of(stream: &impl AsFd) -> Box<dyn Write> {
     }
 }
 
-/// What stands for a stream that cannot be had: no more descriptors.
+/// What stands for an unavailable stream: no more descriptors.
 struct Unwritable(ErrorKind);
 
 impl Write for Unwritable {
@@ -193,13 +193,13 @@ pub mod tests {
     fn a_progress_line_is_cleared_before_any_other_line() {
         let (mut console, out, err) = console(Terminal::Yes);
         console.draw("42 %");
-        console.tell(format_args!("a line"));
-        console.tell(format_args!("another"));
+        console.write_line(format_args!("a line"));
+        console.write_line(format_args!("another"));
         console.draw("43 %");
         console.print("asked for\n");
         console.print("more\n");
         console.draw("44 %");
-        assert_eq!(console.close(ExitStatus::Success), ExitStatus::Success);
+        assert_eq!(console.finish(ExitStatus::Success), ExitStatus::Success);
         let draw = |text: &str| format!("\r\x1b[?7l{text}\x1b[K\x1b[?7h");
         let expected =
             [&draw("42 %"), CLEAR, "a line\nanother\n", &draw("43 %"), CLEAR, &draw("44 %"), CLEAR];
@@ -217,7 +217,7 @@ pub mod tests {
                 let mut console = Console::new(Box::new(Full(kind)), Box::new(err.clone()), Terminal::No);
                 console.print("asked for\n");
                 console.print("more\n");
-                assert_eq!(console.close(status), expected);
+                assert_eq!(console.finish(status), expected);
                 assert_eq!(err.text().lines().count(), usize::from(said), "{}", err.text());
             }
         }
@@ -228,9 +228,9 @@ pub mod tests {
         let out = Written::default();
         let mut console =
             Console::new(Box::new(out.clone()), Box::new(Full(ErrorKind::StorageFull)), Terminal::No);
-        console.tell(format_args!("a line"));
+        console.write_line(format_args!("a line"));
         console.print("asked for\n");
-        assert_eq!(console.close(ExitStatus::Success), ExitStatus::Success);
+        assert_eq!(console.finish(ExitStatus::Success), ExitStatus::Success);
         assert_eq!(out.text(), "asked for\n");
     }
 }

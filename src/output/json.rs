@@ -1,11 +1,12 @@
 //! Events and the end as JSON, one object a line (the manual, "JSON").
 
 use super::{Outcome, report_of, status};
-use mdalp::event::{Listed, MoveReason};
+use mdalp::cli::Explained;
+use mdalp::event::Listed;
 use mdalp::protocol::SeqRange;
-use mdalp::report::{Latency, LatencySource, LossReason, ReceiverReport, ReceiverStatus};
+use mdalp::report::{Latency, LossReason, ReceiverReport};
 use mdalp::text::{Millis, Seconds, needs_escape};
-use mdalp::{Event, ExitStatus, Report};
+use mdalp::{Event, Mode, Report};
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ const SCHEMA: u32 = 1;
 /// The line for an event, if it is one that matters. `now` is the time since the start.
 pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
     let line = match event {
-        Event::Assigned { tid, receivers, waited, .. } => {
+        Event::Assigned { tid, mode, receivers, waited } => {
             let mut line = Line::new("assigned", now);
             line.0.number("tid", tid);
+            line.0.text("mode", mode.name());
             line.0.seconds("waited_s", Some(*waited));
             line.0.objects("receivers", receivers.iter().enumerate(), |item, (index, receiver)| {
                 item.number("receiver", index + 1);
@@ -35,8 +37,9 @@ pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
             });
             line
         }
-        Event::Planned { shares, floor, .. } => {
+        Event::Planned { mode, shares, floor } => {
             let mut line = Line::new("plan", now);
+            line.0.text("mode", mode.name());
             line.0.number("floor_bytes", floor);
             line.0.objects("shares", shares.iter(), |item, share| {
                 item.number("receiver", share.receiver.index);
@@ -52,15 +55,11 @@ pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
             line
         }
         Event::Moved { from, to, range, reason } => {
-            let reason = match reason {
-                MoveReason::Failover => "failover",
-                MoveReason::Rebalance => "rebalance",
-            };
             let mut line = Line::new("moved", now);
             line.0.number("from_receiver", from.index);
             line.0.number("to_receiver", to.index);
             line.0.range(range);
-            line.0.text("reason", reason);
+            line.0.text("reason", reason.name());
             line
         }
         _ => return None,
@@ -68,13 +67,37 @@ pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
     Some(line.end())
 }
 
+/// What the user should know though the transfer goes on.
+pub fn warning(message: &str, now: Duration) -> String {
+    let mut line = Line::new("warning", now);
+    line.0.text("message", message);
+    line.end()
+}
+
+/// How far it is.
+pub fn progress(
+    elapsed: Duration,
+    acked_bytes: u64,
+    payload_bytes: u64,
+    resent: u64,
+    now: Duration,
+) -> String {
+    let mut line = Line::new("progress", now);
+    line.0.seconds("elapsed_s", Some(elapsed));
+    line.0.number("acked_bytes", acked_bytes);
+    line.0.number("payload_bytes", payload_bytes);
+    line.0.number("resent_packets", resent);
+    line.end()
+}
+
 /// The last line of a transaction: how it ended.
-pub fn summary(outcome: Outcome<'_>, now: Duration) -> String {
+pub fn summary(outcome: Outcome<'_>, mode: Mode, now: Duration) -> String {
     let mut line = Line::new("summary", now);
     let object = &mut line.0;
-    object.text("status", status_name(status(outcome)));
+    object.text("status", status(outcome).name());
     object.number("exit_status", status(outcome) as u8);
-    let message = outcome.err().map(|error| error.to_string());
+    let message = outcome.err().map(|error| Explained(error).to_string());
+    object.text("mode", mode.name());
     object.text_or_null("message", message.as_deref());
     let report = report_of(outcome);
     object.number_or_null("tid", report.map(|report| report.tid));
@@ -94,13 +117,8 @@ pub fn summary(outcome: Outcome<'_>, now: Duration) -> String {
 fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
     item.text("address", &receiver.address.to_string());
     item.text("name", &receiver.name);
-    let (status, loss) = match &receiver.status {
-        ReceiverStatus::Done => ("done", None),
-        ReceiverStatus::Stopped => ("stopped", None),
-        ReceiverStatus::Lost(loss) => ("lost", Some(loss)),
-    };
-    item.text("status", status);
-    item.loss(loss);
+    item.text("status", receiver.status_name());
+    item.loss(receiver.loss());
     item.latency(receiver.latency);
     item.number("planned_bytes", receiver.planned_bytes);
     item.number("acked_bytes", receiver.acked_bytes());
@@ -110,19 +128,6 @@ fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
     item.number("ignored_datagrams", receiver.ignored);
     item.milliseconds("ack_rtt_ms", receiver.ack_rtt);
     item.seconds("last_ack_s", receiver.last_ack);
-}
-
-/// An exit status in a word.
-pub fn status_name(status: ExitStatus) -> &'static str {
-    match status {
-        ExitStatus::Success => "complete",
-        ExitStatus::Incomplete => "incomplete",
-        ExitStatus::Usage => "usage",
-        ExitStatus::Payload => "payload",
-        ExitStatus::Orchestrator => "orchestrator",
-        ExitStatus::Deadline => "deadline",
-        ExitStatus::Output => "output",
-    }
 }
 
 /// One line.
@@ -213,16 +218,9 @@ impl Object {
     /// A latency, and how it was had.
     pub fn latency(&mut self, latency: Option<Latency>) {
         self.milliseconds("latency_ms", latency.as_ref().and_then(Latency::measured));
-        let (source, replies) = match latency.map(|latency| latency.source) {
-            None => (None, None),
-            Some(LatencySource::Icmp(replies)) => (Some("icmp"), Some(replies)),
-            Some(LatencySource::UdpProbe(replies)) => (Some("udp"), Some(replies)),
-            Some(LatencySource::NoReply) => (Some("silent"), None),
-            Some(LatencySource::Fallback) => (Some("equal"), None),
-            Some(LatencySource::Given) => (Some("stated"), None),
-        };
+        let (source, replies) = latency.map(|latency| latency.source.name()).unzip();
         self.text_or_null("latency_source", source);
-        self.number_or_null("latency_replies", replies);
+        self.number_or_null("latency_replies", replies.flatten());
     }
 
     fn range(&mut self, range: &SeqRange) {
@@ -234,12 +232,7 @@ impl Object {
     }
 
     fn loss(&mut self, loss: Option<&LossReason>) {
-        let reason = loss.map(|loss| match loss {
-            LossReason::Silent { .. } => "silent",
-            LossReason::Refused { .. } => "refused",
-            LossReason::LocalFailure { .. } => "unusable",
-        });
-        self.text_or_null("loss", reason);
+        self.text_or_null("loss", loss.map(LossReason::name));
         self.text_or_null("loss_message", loss.map(|loss| loss.to_string()).as_deref());
     }
 }
@@ -269,9 +262,9 @@ impl fmt::Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mdalp::Mode;
     use mdalp::event::PlannedShare;
     use mdalp::protocol::{ListIndex, Receiver, Seq, Tid};
+    use mdalp::report::LatencySource;
 
     fn receivers() -> [Receiver; 2] {
         [
@@ -296,7 +289,7 @@ mod tests {
     fn names_are_escaped_as_json_and_for_terminals() {
         assert_eq!(
             line(&assigned(&receivers())),
-            "{\"schema\":1,\"event\":\"assigned\",\"time_s\":0.015000,\"tid\":3740,\"waited_s\":0.014000,\
+            "{\"schema\":1,\"event\":\"assigned\",\"time_s\":0.015000,\"tid\":3740,\"mode\":\"balance\",\"waited_s\":0.014000,\
              \"receivers\":[{\"receiver\":1,\"address\":\"127.0.0.2\",\"name\":\"5th \\\"R\\\"\\\\\"},\
              {\"receiver\":2,\"address\":\"127.0.0.3\",\
              \"name\":\"\\u001b[2J\\u007f\\u009b\\udb40\\udc01東\"}]}\n"
@@ -332,7 +325,7 @@ mod tests {
             .collect();
         let shown = line(&Event::Planned { mode: Mode::Balance, shares: &shares, floor: 500 });
         assert!(shown.ends_with(
-            "\"floor_bytes\":500,\"shares\":[\
+            "\"mode\":\"balance\",\"floor_bytes\":500,\"shares\":[\
              {\"receiver\":1,\"bytes\":963,\"packets\":10,\"first_seq\":0,\"last_seq\":9},\
              {\"receiver\":2,\"bytes\":0,\"packets\":0,\"first_seq\":null,\"last_seq\":null}]}\n"
         ));
@@ -341,9 +334,9 @@ mod tests {
     #[test]
     fn a_run_that_ends_before_it_begins_has_a_summary_too() {
         let error = mdalp::Error::ReceiverIndex { given: 9, listed: 3 };
-        let shown = summary(Err(&error), Duration::ZERO);
+        let shown = summary(Err(&error), Mode::Single(9), Duration::ZERO);
         let begin = "{\"schema\":1,\"event\":\"summary\",\"time_s\":0.000000,\"status\":\"usage\",\
-                     \"exit_status\":2,\"message\":\"";
+                     \"exit_status\":2,\"mode\":\"single\",\"message\":\"";
         assert!(shown.starts_with(begin), "{shown}");
         assert!(shown.contains("\"tid\":null,\"payload_bytes\":null,"), "{shown}");
         assert!(shown.ends_with("\"last_ack_s\":null,\"receivers\":[]}\n"), "{shown}");

@@ -6,15 +6,16 @@ mod log;
 mod progress;
 pub mod report;
 pub mod table;
+mod units;
 
 use console::{Console, Terminal};
-use log::{Level, Log};
-use mdalp::cli::Invocation;
-use mdalp::{Error, Event, ExitStatus, Observer, Options, Report};
+use log::Log;
+use mdalp::cli::{Args, Explained};
+use mdalp::{Error, Event, ExitStatus, Mode, Observer, Options, Report};
 use progress::Progress;
 use std::ops::ControlFlow;
 
-/// What a transaction came to.
+/// How a transaction ended.
 pub type Outcome<'a> = Result<&'a Report, &'a Error>;
 
 /// The exit status for it.
@@ -23,58 +24,62 @@ pub fn status(outcome: Outcome<'_>) -> ExitStatus {
 }
 
 /// How far it came, also if it failed; `None` if it did not begin.
-pub fn report_of<'a>(outcome: Outcome<'a>) -> Option<&'a Report> {
+pub fn report_of(outcome: Outcome<'_>) -> Option<&Report> {
     outcome.map_or_else(Error::report, Some)
 }
 
 /// Shows one transaction while it goes on, and its end.
 pub struct Display<'a> {
     console: &'a mut Console,
+    mode: Mode,
     log: Log,
     progress: Progress,
     json: bool,
-    /// Whether the table and the last line are shown.
     with_table: bool,
-    with_last_line: bool,
+    with_summary_line: bool,
 }
 
 impl<'a> Display<'a> {
-    /// Shows what `invocation` asks for.
-    pub fn new(invocation: &Invocation, console: &'a mut Console) -> Self {
-        let level = match (invocation.verbose, invocation.quiet) {
-            (0, true) => Level::Quiet,
-            (0, false) => Level::Warnings,
-            _ => Level::All,
-        };
+    /// Shows what `args` ask for.
+    pub fn new(args: &Args, mode: Mode, console: &'a mut Console) -> Self {
+        let show = args.show;
         Self {
-            log: Log::new(level, invocation.options.intent_timeout),
-            progress: Progress::new(invocation.progress, console.terminal()),
-            json: invocation.json,
-            with_table: !invocation.quiet && (invocation.verbose > 0 || console.terminal() != Terminal::No),
-            with_last_line: !invocation.quiet,
+            mode,
+            log: Log::new(show, args.options.intent_timeout),
+            progress: Progress::new(show, console.terminal()),
+            json: show.json,
+            with_table: !show.quiet && (show.verbose > 0 || console.terminal() != Terminal::No),
+            with_summary_line: !show.quiet,
             console,
         }
     }
 
     /// The client's options, with progress as often as it is shown.
-    pub fn options(&self, invocation: &Invocation) -> Options {
-        Options { progress: self.progress.interval(), ..invocation.options.clone() }
+    pub fn options(&self, args: &Args) -> Options {
+        Options { progress: self.progress.interval(), ..args.options.clone() }
+    }
+
+    /// Warns of what the command line has without effect.
+    pub fn warn_of_unused(&mut self, args: &Args) {
+        let Some(server) = args.unused_server else { return };
+        let why = if args.compare { "with --compare" } else { "in mode 1; add -m 2" };
+        self.log.warn(self.console, format_args!("-s {server} has no effect {why}"));
     }
 
     /// Shows the end. An error is shown in any case.
     pub fn end(self, outcome: Outcome<'_>) {
         if self.json {
-            self.console.print(&json::summary(outcome, self.console.elapsed()));
+            self.console.print(&json::summary(outcome, self.mode, self.console.elapsed()));
         }
         if let Some(report) = report_of(outcome).filter(|_| self.with_table) {
-            self.console.tell(format_args!("{}", report::table(report)));
+            self.console.write_line(format_args!("{}", report::Receivers(report, self.mode)));
         }
         match outcome {
-            Ok(report) if self.with_last_line => {
-                self.console.tell(format_args!("{}", report::LastLine(report)));
+            Ok(report) if self.with_summary_line => {
+                self.console.write_line(format_args!("{}", report::SummaryLine(report)));
             }
             Ok(_) => {}
-            Err(error) => self.console.error(error),
+            Err(error) => self.console.error(&Explained(error)),
         }
     }
 }
@@ -82,7 +87,7 @@ impl<'a> Display<'a> {
 impl Observer for Display<'_> {
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         let now = self.console.elapsed();
-        if let Some(line) = Some(event).filter(|_| self.json).and_then(|e| json::event(e, now)) {
+        if let Some(line) = Some(event).filter(|_| self.json).and_then(|event| json::event(event, now)) {
             self.console.print(&line);
         }
         self.log.event(event, self.console);

@@ -1,8 +1,11 @@
-//! How far it is: one line, redrawn in place on a terminal; elsewhere, if asked for, a plain line now and then.
+//! How far it is: one line, redrawn in place on a terminal; elsewhere, if asked for, a plain line now and then. And as JSON.
+//! The one place that limits how often: events may come more often.
 
 use super::console::{Console, Terminal};
+use super::json;
+use super::units::{Bytes, Clock, rate};
 use mdalp::Event;
-use mdalp::cli::ProgressWhen;
+use mdalp::cli::{ProgressWhen, Show};
 use mdalp::event::LaneProgress;
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -11,12 +14,13 @@ use std::time::Duration;
 const REDRAW: Duration = Duration::from_millis(250);
 const PLAIN: Duration = Duration::from_secs(10);
 
-/// Up to so many receivers are shown each for itself.
+/// Up to this many receivers are shown one by one.
 const FEW: usize = 8;
 
 /// The progress of one transaction.
 pub struct Progress {
     style: Style,
+    json: bool,
     /// When the next line is due, in the event's own time.
     due: Duration,
     /// When the packets began, since the assignment: after measuring.
@@ -31,19 +35,22 @@ enum Style {
 }
 
 impl Progress {
-    pub fn new(when: ProgressWhen, terminal: Terminal) -> Self {
-        let style = match (when, terminal) {
-            (ProgressWhen::Auto | ProgressWhen::Always, Terminal::Yes) => Style::InPlace,
+    pub fn new(show: Show, terminal: Terminal) -> Self {
+        let style = match (show.progress, terminal) {
+            (ProgressWhen::Never, _) => Style::Off,
+            (ProgressWhen::Auto, _) if show.quiet => Style::Off,
+            (_, Terminal::Yes) => Style::InPlace,
             (ProgressWhen::Always, _) => Style::Plain,
-            _ => Style::Off,
+            (ProgressWhen::Auto, _) => Style::Off,
         };
-        Self { style, due: Duration::ZERO, began: None }
+        let json = show.json && show.progress != ProgressWhen::Never;
+        Self { style, json, due: Duration::ZERO, began: None }
     }
 
-    /// How often the client is to tell of it.
+    /// How often the client is to report it.
     pub fn interval(&self) -> Option<Duration> {
         match self.style {
-            Style::Off => None,
+            Style::Off => self.json.then_some(PLAIN),
             Style::InPlace => Some(REDRAW),
             Style::Plain => Some(PLAIN),
         }
@@ -62,13 +69,22 @@ impl Progress {
                 let (acked_bytes, payload_bytes, elapsed) = (*acked_bytes, *payload_bytes, *elapsed);
                 let line = Line { elapsed, sending, acked_bytes, payload_bytes, lanes };
                 self.show(console, &line.to_string());
+                if self.json {
+                    console.print(&json::progress(
+                        elapsed,
+                        acked_bytes,
+                        payload_bytes,
+                        line.resent(),
+                        console.elapsed(),
+                    ));
+                }
             }
             Event::Finished { .. } => console.clear(),
             _ => {}
         }
     }
 
-    /// Events may come more often than asked for: once in each interval is often enough.
+    /// Whether something is to be shown: once in each interval.
     fn is_due(&mut self, now: Duration) -> bool {
         let Some(interval) = self.interval() else { return false };
         let due = now >= self.due;
@@ -83,7 +99,7 @@ impl Progress {
         match self.style {
             Style::Off => {}
             Style::InPlace => console.draw(line),
-            Style::Plain => console.tell(format_args!("{line}")),
+            Style::Plain => console.write_line(format_args!("{line}")),
         }
     }
 }
@@ -102,13 +118,17 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = percent(self.acked_bytes, self.payload_bytes);
         let (acked, all) = (Bytes(self.acked_bytes), Bytes(self.payload_bytes));
-        write!(f, "{percent:>3}% {acked}/{all} {}/s {}", Bytes(self.rate()), Clock(self.elapsed))?;
+        write!(
+            f,
+            "{percent:>3}% {acked}/{all} {}/s {}",
+            Bytes(rate(self.acked_bytes, self.sending)),
+            Clock(self.elapsed)
+        )?;
         match self.left() {
             Some(left) => write!(f, ", {} left", Clock(left))?,
             None => f.write_str(", --:-- left")?,
         }
-        let resent: u64 = self.lanes.iter().map(|lane| lane.retransmissions).sum();
-        write!(f, ", {resent} resent")?;
+        write!(f, ", {} resent", self.resent())?;
         let at_work = || self.lanes.iter().filter(|lane| lane.assigned > 0 || lane.lost);
         if (2..=FEW).contains(&at_work().count()) {
             f.write_char(':')?;
@@ -124,11 +144,8 @@ impl fmt::Display for Line<'_> {
 }
 
 impl Line<'_> {
-    /// Bytes a second.
-    fn rate(&self) -> u64 {
-        let per_ms = u128::from(self.acked_bytes) * 1000;
-        let rate = per_ms.checked_div(self.sending.as_millis()).unwrap_or(0);
-        u64::try_from(rate).unwrap_or(u64::MAX)
+    fn resent(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.retransmissions).sum()
     }
 
     /// Until the receiver that needs longest is done, if each goes on as it did; `None` while one has acknowledged
@@ -154,43 +171,6 @@ fn percent(part: u64, whole: u64) -> u64 {
     u64::try_from(percent).unwrap_or(100)
 }
 
-/// A number of bytes in at most seven characters: `999 B`, `12.3 kB`, `4.56 MB`.
-struct Bytes(u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut unit = 1u64;
-        for prefix in ["", "k", "M", "G", "T", "P", "E"] {
-            let next = unit.saturating_mul(1000);
-            if self.0 < next || prefix == "E" {
-                let whole = self.0 / unit;
-                return match (unit, whole) {
-                    (1, _) => write!(f, "{whole} B"),
-                    (_, 0..10) => write!(f, "{whole}.{:02} {prefix}B", self.0 % unit / (unit / 100)),
-                    (_, 10..100) => write!(f, "{whole}.{} {prefix}B", self.0 % unit / (unit / 10)),
-                    _ => write!(f, "{whole} {prefix}B"),
-                };
-            }
-            unit = next;
-        }
-        Ok(())
-    }
-}
-
-/// Minutes and seconds, `1:05`; from an hour on with hours, `2:01:05`.
-struct Clock(Duration);
-
-impl fmt::Display for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        match hours {
-            0 => write!(f, "{minutes}:{seconds:02}"),
-            _ => write!(f, "{hours}:{minutes:02}:{seconds:02}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::console::tests::console;
@@ -203,6 +183,10 @@ mod tests {
         LaneProgress { acked: 0, assigned: 0, retransmissions: 0, lost: false },
     ];
 
+    fn when(progress: ProgressWhen) -> Show {
+        Show { progress, ..Show::default() }
+    }
+
     fn progress(elapsed: u64, lanes: &[LaneProgress]) -> Event<'_> {
         let elapsed = Duration::from_millis(elapsed);
         Event::Progress { elapsed, acked_bytes: 2100, payload_bytes: 5000, lanes }
@@ -211,7 +195,7 @@ mod tests {
     #[test]
     fn the_line_says_how_far_how_fast_and_how_long() {
         let (mut console, _, err) = console(Terminal::No);
-        let mut shown = Progress::new(ProgressWhen::Always, Terminal::No);
+        let mut shown = Progress::new(when(ProgressWhen::Always), Terminal::No);
         shown.event(&Event::Latencies { latencies: &[], took: Duration::from_secs(1) }, &mut console);
         shown.event(&progress(21_000, &LANES), &mut console);
         let expected = " 42% 2.10 kB/5.00 kB 105 B/s 0:21, 0:20 left, 3 resent: 50% 75% lost\n";
@@ -236,7 +220,7 @@ mod tests {
     #[test]
     fn in_place_it_is_drawn_a_few_times_a_second_however_often_events_come() {
         let (mut console, _, err) = console(Terminal::Yes);
-        let mut shown = Progress::new(ProgressWhen::Auto, Terminal::Yes);
+        let mut shown = Progress::new(when(ProgressWhen::Auto), Terminal::Yes);
         assert_eq!(shown.interval(), Some(REDRAW));
         (0..1000).for_each(|elapsed| shown.event(&progress(elapsed, &LANES), &mut console));
         assert_eq!(err.text().matches("\x1b[?7l").count(), 4);
@@ -249,34 +233,32 @@ mod tests {
     fn elsewhere_it_is_a_plain_line_every_ten_seconds_and_only_if_asked_for() {
         for terminal in [Terminal::No, Terminal::Dumb] {
             let (mut console, _, err) = console(terminal);
-            let mut shown = Progress::new(ProgressWhen::Always, terminal);
+            let mut shown = Progress::new(when(ProgressWhen::Always), terminal);
             for seconds in 0..30 {
                 shown.event(&Event::Waiting { elapsed: Duration::from_secs(seconds) }, &mut console);
             }
             assert_eq!(err.text().lines().count(), 3, "{}", err.text());
             assert_eq!(err.text().lines().last(), Some("waiting for the orchestrator, 0:20"));
             assert!(!err.text().contains(['\r', '\x1b']));
-            assert_eq!(Progress::new(ProgressWhen::Auto, terminal).interval(), None);
+            assert_eq!(Progress::new(when(ProgressWhen::Auto), terminal).interval(), None);
         }
-        assert_eq!(Progress::new(ProgressWhen::Never, Terminal::Yes).interval(), None);
+        assert_eq!(Progress::new(when(ProgressWhen::Never), Terminal::Yes).interval(), None);
+        let quiet = Show { quiet: true, ..Show::default() };
+        assert_eq!(Progress::new(quiet, Terminal::Yes).interval(), None);
     }
 
     #[test]
-    fn bytes_and_times_are_short() {
-        let bytes = [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.00 kB"),
-            (12_345, "12.3 kB"),
-            (999_999, "999 kB"),
-            (4_560_000, "4.56 MB"),
-            (u64::MAX, "18.4 EB"),
-        ];
-        for (n, text) in bytes {
-            assert_eq!(Bytes(n).to_string(), text);
-        }
-        for (seconds, text) in [(0, "0:00"), (65, "1:05"), (7265, "2:01:05"), (360_000, "100:00:00")] {
-            assert_eq!(Clock(Duration::from_secs(seconds)).to_string(), text);
-        }
+    fn as_json_it_comes_at_the_same_pace_unless_it_is_never_wanted() {
+        let (mut console, out, err) = console(Terminal::No);
+        let json = Show { json: true, quiet: true, ..Show::default() };
+        let mut shown = Progress::new(json, Terminal::No);
+        assert_eq!(shown.interval(), Some(PLAIN));
+        (0..300).for_each(|elapsed| shown.event(&progress(elapsed * 100, &LANES), &mut console));
+        assert_eq!((out.text().lines().count(), err.text().as_str()), (3, ""), "{}", out.text());
+        assert!(out.text().ends_with(
+            "\"elapsed_s\":20.000000,\"acked_bytes\":2100,\"payload_bytes\":5000,\"resent_packets\":3}\n"
+        ));
+        let never = Show { progress: ProgressWhen::Never, ..json };
+        assert_eq!(Progress::new(never, Terminal::No).interval(), None);
     }
 }

@@ -1,110 +1,122 @@
-//! The end, for a person: a table, and one line.
+//! The end, for a person: a table, what is special about a receiver, and one line.
 
 use super::table::Table;
-use mdalp::Report;
-use mdalp::report::{Latency, LossReason, ReceiverReport, ReceiverStatus};
-use mdalp::text::{Count, Millis, Seconds, Truncated};
+use super::units::{Bytes, Elapsed, ShortMillis, rate};
+use mdalp::report::{Latency, ReceiverReport};
+use mdalp::text::{Count, NamedAddress, Seconds, Truncated, width};
+use mdalp::{Mode, Report};
 use std::fmt;
 use std::time::Duration;
 
-/// The widest that a name is shown, in columns.
-pub const NAME: usize = 24;
+/// The maximum of a name's width, in columns, so that the table fits a terminal.
+const NAME: usize = 16;
 
-/// What a value that is not known looks like.
+/// What stands for an unknown value.
 pub const UNKNOWN: &str = "-";
 
-/// A row for each receiver.
-pub fn table(report: &Report) -> Table {
-    let mut table = Table::new(&[
-        "Receiver",
-        "Name",
-        " Latency ms",
-        " Planned B",
-        " Acked B",
-        " Packets",
-        " Resent",
-        " Ack RTT ms",
-        " Time s",
-        "Status",
-    ]);
-    for receiver in &report.receivers {
-        table.row(vec![
-            receiver.address.to_string(),
-            Truncated(&receiver.name, NAME).to_string(),
-            millis(receiver.latency.as_ref().and_then(Latency::measured)),
-            receiver.planned_bytes.to_string(),
-            receiver.acked_bytes().to_string(),
-            receiver.acked_packets().to_string(),
-            receiver.retransmissions.to_string(),
-            millis(receiver.ack_rtt),
-            receiver.last_ack.map_or(UNKNOWN.to_owned(), |time| Seconds(time, 2).to_string()),
-            status(receiver),
+/// Receivers about which more is said than fits a row.
+const NOTES: usize = 8;
+
+/// Shows a row for each receiver, in mode 2 without the idle ones, and a line for each that was lost or did not get its
+/// planned bytes.
+pub struct Receivers<'a>(pub &'a Report, pub Mode);
+
+impl fmt::Display for Receivers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(&[
+            "Receiver", "Name", " Ping ms", " Bytes", " Resent", " RTT ms", " Time s", "Status",
         ]);
+        let shown = || self.0.receivers.iter().filter(|r| self.1 == Mode::Balance || !r.is_idle());
+        for receiver in shown() {
+            let bytes = receiver.acked_bytes();
+            table.row(vec![
+                receiver.address.to_string(),
+                short_name(receiver),
+                millis(receiver.latency.as_ref().and_then(Latency::measured)),
+                // Nine digits fit a terminal.
+                if bytes < 1_000_000_000 { bytes.to_string() } else { Bytes(bytes).to_string() },
+                receiver.retransmissions.to_string(),
+                millis(receiver.ack_rtt),
+                receiver.last_ack.map_or(UNKNOWN.to_owned(), |time| Seconds(time, 2).to_string()),
+                receiver.status_name().to_owned(),
+            ]);
+        }
+        table.fmt(f)?;
+        let special = || shown().filter(|r| r.loss().is_some() || r.acked_bytes() != r.planned_bytes);
+        special().take(NOTES).try_for_each(|receiver| write!(f, "\n{}", Note(receiver)))?;
+        match special().count().saturating_sub(NOTES) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
-    table
 }
 
-/// The last line: `5000 bytes acknowledged in 20.61 s, 51 packets, 4 resent`.
-pub struct LastLine<'a>(pub &'a Report);
+/// What is special about a receiver.
+struct Note<'a>(&'a ReceiverReport);
 
-impl fmt::Display for LastLine<'_> {
+impl fmt::Display for Note<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let receiver = self.0;
+        write!(f, "{}: ", NamedAddress(receiver.address, &receiver.name))?;
+        let (acked, planned) = (Count(receiver.acked_bytes(), "byte"), receiver.planned_bytes);
+        if acked.0 != planned {
+            write!(f, "{acked}, {planned} planned")?;
+        }
+        let Some(reason) = receiver.loss() else { return Ok(()) };
+        write!(f, "{}lost: {reason}", if acked.0 == planned { "" } else { "; " })
+    }
+}
+
+/// The last line: `5000 bytes in 23.8 ms (210 kB/s), 51 packets, 4 resent`.
+pub struct SummaryLine<'a>(pub &'a Report);
+
+impl fmt::Display for SummaryLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        let (bytes, elapsed) = (Count(report.acked_bytes(), "byte"), Seconds(report.elapsed, 2));
-        let (packets, resent) = (Count(report.acked_packets().into(), "packet"), report.retransmissions());
-        write!(f, "{bytes} acknowledged in {elapsed} s, {packets}, {resent} resent")
+        let (bytes, packets) =
+            (Count(report.acked_bytes(), "byte"), Count(report.acked_packets().into(), "packet"));
+        let (elapsed, rate) = (Elapsed(report.elapsed), Bytes(rate(bytes.0, report.elapsed)));
+        write!(f, "{bytes} in {elapsed} ({rate}/s), {packets}, {} resent", report.retransmissions())
     }
+}
+
+/// A name in a column, with its `…` if it is too long.
+pub fn short_name(receiver: &ReceiverReport) -> String {
+    let whole = Truncated(&receiver.name, NAME).to_string();
+    if width(&whole) <= NAME { whole } else { Truncated(&receiver.name, NAME - 1).to_string() }
 }
 
 /// Milliseconds, if they are known.
 pub fn millis(time: Option<Duration>) -> String {
-    time.map_or(UNKNOWN.to_owned(), |time| Millis(time, 3).to_string())
-}
-
-/// In a few words.
-fn status(receiver: &ReceiverReport) -> String {
-    match &receiver.status {
-        ReceiverStatus::Done if receiver.is_done_with_work() => "done".to_owned(),
-        ReceiverStatus::Done => "idle".to_owned(),
-        ReceiverStatus::Stopped => "stopped".to_owned(),
-        ReceiverStatus::Lost(LossReason::Silent { .. }) => "lost: silent".to_owned(),
-        ReceiverStatus::Lost(LossReason::Refused { .. }) => "lost: port closed".to_owned(),
-        ReceiverStatus::Lost(LossReason::LocalFailure { what, .. }) => format!("lost: no {what}"),
-    }
+    time.map_or(UNKNOWN.to_owned(), |time| ShortMillis(time).to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use mdalp::protocol::{Seq, SeqRange, Tid};
-    use mdalp::report::LatencySource;
+    use mdalp::report::{LatencySource, LossReason, ReceiverStatus};
 
     fn receiver(last: u8, name: &str, bytes: u64, status: ReceiverStatus) -> ReceiverReport {
-        let acked = SeqRange::over_bytes(Seq(0), 0..bytes).unwrap();
-        ReceiverReport {
-            address: [127, 0, 0, last].into(),
-            name: name.to_owned(),
-            latency: Some(Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Icmp(3) }),
-            planned_bytes: 2000,
-            acked: if bytes > 0 { vec![acked] } else { Vec::new() },
-            transmissions: 12,
-            retransmissions: 2,
-            ignored: 0,
-            ack_rtt: (bytes > 0).then(|| Duration::from_micros(1_714_900)),
-            last_ack: (bytes > 0).then(|| Duration::from_millis(20_614)),
-            status,
+        let mut report = ReceiverReport::new([127, 0, 0, last].into(), name);
+        report.latency =
+            Some(Latency { rtt: Duration::from_micros(335_148), source: LatencySource::Icmp(3) });
+        report.planned_bytes = bytes;
+        if bytes > 0 {
+            report.acked = vec![SeqRange::over_bytes(Seq(0), 0..bytes).unwrap()];
+            report.ack_rtt = Some(Duration::from_micros(1_714_900));
+            report.last_ack = Some(Duration::from_millis(20_614));
         }
+        report.retransmissions = 2;
+        report.status = status;
+        report
     }
 
     fn report(receivers: Vec<ReceiverReport>) -> Report {
-        Report {
-            tid: Tid(3740),
-            payload_bytes: 5000,
-            packets: 51,
-            elapsed: Duration::from_millis(20_614),
-            measuring: Duration::ZERO,
-            receivers,
-        }
+        let mut report = Report::new(Tid(3740), 5000, 51);
+        report.elapsed = Duration::from_millis(20_614);
+        report.receivers = receivers;
+        report
     }
 
     #[test]
@@ -112,24 +124,51 @@ mod tests {
         let refused = ReceiverStatus::Lost(LossReason::Refused { seq: Seq(0), times: 5 });
         let mut unknown = receiver(4, &"long ".repeat(20), 0, ReceiverStatus::Done);
         unknown.latency = Some(Latency { rtt: Duration::from_secs(1), source: LatencySource::NoReply });
-        let report = report(vec![
-            receiver(2, "5th Receiver", 963, ReceiverStatus::Done),
-            receiver(3, "東京\u{1b}[2J", 0, refused),
-            unknown,
-        ]);
-        let expected = "\
-Receiver   Name                       Latency ms  Planned B  Acked B  Packets  Resent  Ack RTT ms  Time s  Status
-127.0.0.2  5th Receiver                  335.148       2000      963       10       2    1714.900   20.61  done
-127.0.0.3  東京\\u{1b}[2J                 335.148       2000        0        0       2           -       -  lost: port closed
-127.0.0.4  long long long long long…           -       2000        0        0       2           -       -  idle";
-        assert_eq!(table(&report).to_string(), expected);
+        let mut lost = receiver(3, "東京\u{1b}[2J", 0, refused);
+        lost.planned_bytes = 1981;
+        let report = report(vec![receiver(2, "5th Receiver", 963, ReceiverStatus::Done), lost, unknown]);
+        let rows = "\
+Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
+127.0.0.2  5th Receiver        335.1    963       2    1715   20.61  done
+127.0.0.3  東京\\u{1b}[2J       335.1      0       2       -       -  lost";
+        let idle = "\n127.0.0.4  long long long …        -      0       2       -       -  idle";
+        let note =
+            "\n127.0.0.3 (東京\\u{1b}[2J): 0 bytes, 1981 planned; lost: port closed: SEQ 0 refused 5 times";
+        assert_eq!(Receivers(&report, Mode::Balance).to_string(), format!("{rows}{idle}{note}"));
+        let single = Receivers(&report, Mode::Single(1)).to_string();
+        assert!(single.lines().count() == 4 && !single.contains("127.0.0.4"), "{single}");
+    }
+
+    #[test]
+    fn the_table_fits_79_columns_with_long_addresses_names_and_numbers() {
+        let mut wide = receiver(2, "sixteen columns!", 999_999_999, ReceiverStatus::Stopped);
+        wide.address = "255.255.255.255".parse().unwrap();
+        wide.last_ack = Some(Duration::from_millis(604_800));
+        let mut wider = receiver(3, &"name ".repeat(9), 123_456_789_000, ReceiverStatus::Done);
+        wider.address = wide.address;
+        let shown = Receivers(&report(vec![wide, wider]), Mode::Balance).to_string();
+        assert!(shown.lines().all(|line| line.chars().count() <= 79), "{shown}");
+        assert!(shown.contains("\n255.255.255.255 sixteen columns!   335.1 999999999 "), "{shown}");
+        assert!(shown.contains("123 GB"), "{shown}");
+    }
+
+    #[test]
+    fn many_special_receivers_are_counted() {
+        let receivers = (0..20).map(|i| {
+            let mut special = receiver(i, "A", 100, ReceiverStatus::Done);
+            special.planned_bytes = 200;
+            special
+        });
+        let shown = Receivers(&report(receivers.collect()), Mode::Balance).to_string();
+        assert_eq!(shown.lines().count(), 1 + 20 + NOTES + 1);
+        assert!(shown.ends_with("\n127.0.0.7 (A): 100 bytes, 200 planned\nand 12 more"), "{shown}");
     }
 
     #[test]
     fn the_last_line_counts_what_was_acknowledged() {
         let all = report(vec![receiver(2, "A", 5000, ReceiverStatus::Done)]);
-        assert_eq!(LastLine(&all).to_string(), "5000 bytes acknowledged in 20.61 s, 50 packets, 2 resent");
+        assert_eq!(SummaryLine(&all).to_string(), "5000 bytes in 20.6 s (242 B/s), 50 packets, 2 resent");
         let one = report(vec![receiver(2, "A", 1, ReceiverStatus::Done)]);
-        assert_eq!(LastLine(&one).to_string(), "1 byte acknowledged in 20.61 s, 1 packet, 2 resent");
+        assert_eq!(SummaryLine(&one).to_string(), "1 byte in 20.6 s (0 B/s), 1 packet, 2 resent");
     }
 }

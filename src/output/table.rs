@@ -3,6 +3,9 @@
 use mdalp::text::width;
 use std::fmt;
 
+/// The width of a terminal, less one column: in the last one some break the line.
+const WIDTH: usize = 79;
+
 /// A heading, and rows of as many cells.
 pub struct Table(Vec<Vec<String>>);
 
@@ -28,6 +31,9 @@ impl fmt::Display for Table {
                 *widest = width(cell.trim_start()).max(*widest);
             }
         }
+        // Two blanks between columns, or one where that makes the table fit.
+        let gap =
+            if widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1) <= WIDTH { 2 } else { 1 };
         for (i, row) in self.0.iter().enumerate() {
             let mut line = String::new();
             for ((cell, widest), heading) in row.iter().zip(&widths).zip(headings) {
@@ -36,7 +42,7 @@ impl fmt::Display for Table {
                 let (before, after) = if heading.starts_with(' ') { (blank, 0) } else { (0, blank) };
                 line.extend(std::iter::repeat_n(' ', before));
                 line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', after + 2));
+                line.extend(std::iter::repeat_n(' ', after + gap));
             }
             let end = if i == 0 { "" } else { "\n" };
             write!(f, "{end}{}", line.trim_end())?;

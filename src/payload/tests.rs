@@ -140,14 +140,15 @@ fn a_file_that_grows_or_is_written_to_while_it_is_sent_is_noticed_at_the_end() {
 
 #[test]
 fn what_cannot_be_sent_is_one_line_with_what_why_and_what_to_do() {
-    let missing = Payload::open("/nonexistent/a\nb\x1b").unwrap_err().to_string();
-    assert_eq!(missing, "/nonexistent/a\\u{a}b\\u{1b}: no such file; check its name");
+    let missing = Payload::open("/nonexistent/a\nb\x1b").unwrap_err();
+    assert_eq!(missing.to_string(), "/nonexistent/a\\u{a}b\\u{1b}: no such file");
+    assert_eq!(missing.hint, "check its name");
     let directory = Payload::open("/").unwrap_err().to_string();
-    assert!(directory.starts_with("/: is a directory; "), "{directory}");
+    assert_eq!(directory, "/: is a directory");
     let empty = Scratch::new(b"");
-    assert!(Payload::open(&empty.0).unwrap_err().to_string().contains(": is empty; "));
-    assert!(Payload::open("/dev/null").unwrap_err().to_string().contains(": is empty; "));
-    assert!(Payload::from_bytes("").unwrap_err().to_string().contains("payload: is empty; "));
+    assert!(Payload::open(&empty.0).unwrap_err().to_string().ends_with(": is empty"));
+    assert!(Payload::open("/dev/null").unwrap_err().to_string().ends_with(": is empty"));
+    assert!(Payload::from_bytes("").unwrap_err().to_string().ends_with("payload: is empty"));
 }
 
 #[test]
@@ -268,7 +269,6 @@ fn a_shortage_of_descriptors_says_what_to_raise() {
     let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     let error = Payload::open("/dev/null").unwrap_err();
     drop(held);
-    let wanted =
-        "/dev/null: cannot be opened: Too many open files; raise the limit on open files (ulimit -n)";
-    assert_eq!(error.to_string(), wanted);
+    assert_eq!(error.to_string(), "/dev/null: cannot be opened: Too many open files");
+    assert_eq!(error.hint, MORE_FILES);
 }

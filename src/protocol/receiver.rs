@@ -15,6 +15,7 @@ pub struct Receiver {
 
 /// Where a latency comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LatencySource {
     /// The mean of this many ICMP echo replies.
     Icmp(u8),
@@ -59,6 +60,7 @@ impl Latency {
 
 /// Why a receiver is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LossReason {
     /// One packet was not acknowledged for as long as the give-up time.
     Silent {

@@ -109,6 +109,7 @@ pub enum Notice {
 
 /// Why work goes to another receiver than the plan's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MoveReason {
     /// Its receiver was lost.
     Failover,

@@ -391,6 +391,7 @@ impl<'a> Audit<'a> {
                 seq == out.seq && times == books.refusals && times >= MAX_REFUSALS
             }
             LossReason::LocalFailure { .. } => false,
+            _ => panic!("no rule for {reason:?}"),
         };
         ensure(good, Rule::LostForAReason, told)?;
         if matches!(reason, LossReason::Refused { .. }) {
@@ -453,6 +454,7 @@ impl<'a> Audit<'a> {
                 let floor = self.floor.min(after + range.len());
                 ensure(self.losses > 0 || after >= floor, Rule::Floor, || told("under the floor"))
             }
+            _ => panic!("no rule for {reason:?}"),
         }
     }
 
