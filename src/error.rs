@@ -2,8 +2,7 @@
 
 use crate::event::Cancelled;
 use crate::report::{LossReason, Report};
-pub(crate) use crate::text::OsMessage as Plain;
-use crate::text::{Count, Escaped, NamedAddress, Seconds, TrimmedSeconds};
+use crate::text::{Count, Escaped, NamedAddress, OsMessage, Seconds, TrimmedSeconds};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -259,7 +258,7 @@ impl fmt::Display for Error {
                 f.write_str("transfer: cancelled")?;
                 report.as_ref().map_or(Ok(()), |report| write!(f, ", {}", Account(report)))
             }
-            Self::Output(error) => write!(f, "standard output: {}", Plain(error)),
+            Self::Output(error) => write!(f, "standard output: {}", OsMessage(error)),
         }
     }
 }
@@ -267,7 +266,7 @@ impl fmt::Display for Error {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Socket(error) => Plain(error).fmt(f),
+            Self::Socket(error) => OsMessage(error).fmt(f),
             Self::PortClosed => f.write_str("connection refused: nothing is listening on that port"),
             Self::Silent { within, others, last } => {
                 write!(f, "no assignment within {} s", TrimmedSeconds(*within))?;

@@ -3,13 +3,14 @@
 //! A packet's way is one line: payload → buffer → socket → ack → machine → count. In the steady state that is one `send`, one
 //! `recv` and one look at the clock a packet, and no message, lock, allocation or formatting.
 
-use crate::error::{PayloadError, Plain, is_out_of_descriptors};
+use crate::error::{PayloadError, is_out_of_descriptors};
 use crate::options::Trace;
 use crate::payload::{BlockReader, Payload};
 use crate::protocol::message::MAX_ACK_LEN;
 use crate::protocol::scheduler::Signal;
 use crate::protocol::stop_and_wait::{ExitReason, Received, Step, StopAndWait};
 use crate::protocol::{LossReason, Seq, SeqRange, WorkerId};
+use crate::text::OsMessage;
 use crate::udp;
 use crossbeam_channel as channel;
 use std::io::{self, ErrorKind};
@@ -174,7 +175,7 @@ impl Sender {
                 self.tell(Message::Refused);
             }
         } else if !udp::nothing_came(error) {
-            self.machine.handle_error(Plain(error).to_string());
+            self.machine.handle_error(OsMessage(error).to_string());
             std::thread::sleep(ERROR_PAUSE);
         }
     }
@@ -210,7 +211,7 @@ fn exited(reason: ExitReason) -> Message {
 }
 
 fn local_failure(what: &'static str, error: &io::Error) -> Message {
-    exited(ExitReason::Lost(LossReason::LocalFailure { what, error: Plain(error).to_string() }))
+    exited(ExitReason::Lost(LossReason::LocalFailure { what, error: OsMessage(error).to_string() }))
 }
 
 /// What is missing where there is no connected socket: what to do about it differs.

@@ -5,7 +5,7 @@
     reason = "the scheduler's ids are indexes of the targets, from which all is made"
 )]
 
-use crate::error::{PayloadError, Plain};
+use crate::error::PayloadError;
 use crate::event::{Cancelled, Event, LaneProgress, Listed, Relay};
 use crate::options::Options;
 use crate::payload::Payload;
@@ -15,6 +15,7 @@ use crate::protocol::worker::{Target, Worker};
 use crate::protocol::{LossReason, SeqRange, Tid, WorkerId};
 use crate::report::{ReceiverReport, ReceiverStatus, Report};
 use crate::sender::{Message, Sender};
+use crate::text::OsMessage;
 use crossbeam_channel as channel;
 use std::io;
 use std::net::SocketAddr;
@@ -150,7 +151,8 @@ impl<'a> Transfer<'a> {
                 let _ = thread.work.send(range);
             }
             Err(error) => {
-                let reason = LossReason::LocalFailure { what: "thread", error: Plain(&error).to_string() };
+                let reason =
+                    LossReason::LocalFailure { what: "thread", error: OsMessage(&error).to_string() };
                 let signal = Signal::Exited(ExitReason::Lost(reason));
                 self.scheduler.handle(Instant::now(), worker, signal);
             }

@@ -20,7 +20,7 @@ pub mod worker;
 pub use assignment::{Assignment, AssignmentError};
 pub use ids::{ListIndex, Seq, Tid, WorkerId};
 pub use message::{Ack, DataPacket};
-pub use plan::{Plan, PlanError};
+pub use plan::Plan;
 pub use range::SeqRange;
 pub use receiver::{Latency, LatencySource, LossReason, Receiver};
 

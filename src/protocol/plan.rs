@@ -34,69 +34,41 @@ impl Plan {
     }
 }
 
-/// Why there is no plan.
+/// The payload has more packets than SEQs can number: it has over 400 GiB, or close to that and many receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlanError {
-    /// The list of receivers is empty.
-    NoReceivers,
-    /// The list has no receiver with this index.
-    NoSuchReceiver {
-        /// The 1-based index asked for.
-        given: usize,
-        /// The number of listed receivers.
-        listed: usize,
-    },
-    /// The packets cannot be numbered with 32 bits: there are over 400 GiB.
-    TooLarge,
-}
+pub struct TooLarge;
 
-impl std::error::Error for PlanError {}
+impl std::error::Error for TooLarge {}
 
-impl fmt::Display for PlanError {
+impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoReceivers => f.write_str("there are no receivers"),
-            Self::NoSuchReceiver { given, listed } => {
-                write!(f, "there is no receiver {given} in a list of {listed}")
-            }
-            Self::TooLarge => f.write_str("the payload has more packets than 32-bit SEQs can number"),
-        }
+        f.write_str("the payload has more packets than 32-bit SEQs can number")
     }
 }
 
-/// Mode 1: shares the payload out among receivers of these latencies, as [`shares`] does.
-///
-/// # Errors
-/// No receivers, or a payload of more packets than SEQs can number.
-pub fn balanced(payload_len: u64, latencies: &[Duration]) -> Result<Plan, PlanError> {
-    if latencies.is_empty() {
-        return Err(PlanError::NoReceivers);
-    }
+/// Mode 1: shares the payload out among receivers of these latencies, at least one, as [`shares`] does.
+pub fn balanced(payload_len: u64, latencies: &[Duration]) -> Result<Plan, TooLarge> {
+    assert!(!latencies.is_empty(), "there are no receivers");
     // Before anything is computed: shares are for lengths that floating-point numbers hold exactly.
     if payload_len > MAX_PAYLOAD_LEN {
-        return Err(PlanError::TooLarge);
+        return Err(TooLarge);
     }
     to_ranges(shares(payload_len, latencies), floor(payload_len, latencies.len()))
 }
 
 /// Mode 2: everything to the receiver at `index`, from 0, in a list of `receivers`.
-///
-/// # Errors
-/// No receiver of that index, or a payload of more packets than SEQs can number.
-pub fn single(payload_len: u64, receivers: usize, index: usize) -> Result<Plan, PlanError> {
-    if index >= receivers {
-        return Err(PlanError::NoSuchReceiver { given: index.saturating_add(1), listed: receivers });
-    }
+pub fn single(payload_len: u64, receivers: usize, index: usize) -> Result<Plan, TooLarge> {
+    assert!(index < receivers, "there is no receiver {index} in a list of {receivers}");
     to_ranges((0..receivers).map(|i| if i == index { payload_len } else { 0 }), 0)
 }
 
 /// Ranges of these numbers of bytes, one after the other. Each starts a new packet.
-fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Plan, PlanError> {
+fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Plan, TooLarge> {
     let (mut seq, mut byte) = (Seq(0), 0u64);
     let mut ranges = Vec::new();
     for share in shares {
-        let end = byte.checked_add(share).ok_or(PlanError::TooLarge)?;
-        let range = SeqRange::over_bytes(seq, byte..end).ok_or(PlanError::TooLarge)?;
+        let end = byte.checked_add(share).ok_or(TooLarge)?;
+        let range = SeqRange::over_bytes(seq, byte..end).ok_or(TooLarge)?;
         (seq, byte) = (range.end(), end);
         ranges.push(range);
     }
@@ -121,7 +93,7 @@ pub fn shares(len: u64, latencies: &[Duration]) -> Vec<u64> {
 
 /// The minimum share: a tenth of the bytes, or an equal share if there are more than ten receivers.
 fn floor(len: u64, receivers: usize) -> u64 {
-    len.div_ceil(10).min(len.checked_div(receivers as u64).unwrap_or(0))
+    len.div_ceil(10).min(len / receivers as u64)
 }
 
 /// Shares by inverse latency, none under the floor, each rounded half to even: their sum may be off.
@@ -234,18 +206,14 @@ mod tests {
     #[test]
     fn what_cannot_be_planned_is_an_error() {
         let most = MAX_PAYLOAD_LEN;
-        assert_eq!(balanced(5, &[]), Err(PlanError::NoReceivers));
-        assert_eq!(shares(5, &[]), []);
-        assert_eq!(single(5, 3, 3), Err(PlanError::NoSuchReceiver { given: 4, listed: 3 }));
-        assert_eq!(single(5, 0, 0), Err(PlanError::NoSuchReceiver { given: 1, listed: 0 }));
-        assert!(single(5, 3, usize::MAX).is_err());
+        assert_eq!(TooLarge.to_string(), "the payload has more packets than 32-bit SEQs can number");
         assert_eq!(single(most, 1, 0).map(|plan| plan.packets()), Ok(u32::MAX));
-        assert_eq!(single(most + 1, 1, 0), Err(PlanError::TooLarge));
+        assert_eq!(single(most + 1, 1, 0), Err(TooLarge));
         assert_eq!(balanced(most, &micros(&[7])).map(|plan| plan.packets()), Ok(u32::MAX));
-        assert_eq!(balanced(most + 1, &micros(&[7])), Err(PlanError::TooLarge));
-        assert_eq!(balanced(u64::MAX, &micros(&[7, 8, 9])), Err(PlanError::TooLarge));
+        assert_eq!(balanced(most + 1, &micros(&[7])), Err(TooLarge));
+        assert_eq!(balanced(u64::MAX, &micros(&[7, 8, 9])), Err(TooLarge));
         // Ranges that do not end with a full packet need one SEQ more.
-        assert_eq!(balanced(most, &micros(&[7, 9])), Err(PlanError::TooLarge));
+        assert_eq!(balanced(most, &micros(&[7, 9])), Err(TooLarge));
     }
 
     #[test]

@@ -1,15 +1,19 @@
-//! Types 2 and 3 against any datagram: what is accepted is exactly what would have been written, and only the outstanding
-//! packet's own ack, byte for byte, moves a receiver's machine.
+//! Types 2 and 3 against any datagram: the client's codec and the loopback servers', written apart, agree, and only the
+//! outstanding packet's own ack, byte for byte, moves a receiver's machine.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use mdalp::protocol::lane::Lane;
-use mdalp::protocol::message::{Data, MAX_ACK_LEN, MAX_DATA_LEN};
+use mdalp::protocol::message::{MAX_ACK_LEN, MAX_DATA_LEN};
 use mdalp::protocol::rto::RtoConfig;
-use mdalp::protocol::stop_and_wait::{LostCause, Received, Step, StopAndWait};
-use mdalp::protocol::{Ack, DataPacket, MAX_PACKET_PAYLOAD, Seq, Tid};
+use mdalp::protocol::stop_and_wait::{ExitReason, Received, Step, StopAndWait};
+use mdalp::protocol::{Ack, DataPacket, LossReason, MAX_PACKET_PAYLOAD, Seq, SeqRange, Tid};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+#[path = "../../loopback/wire.rs"]
+#[allow(dead_code)]
+mod wire;
 
 fuzz_target!(|input: &[u8]| {
     ack(input);
@@ -20,41 +24,47 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn ack(datagram: &[u8]) {
-    let parsed = Ack::parse(datagram);
-    assert_eq!(parsed, ack_by_text(datagram), "{}", datagram.escape_ascii());
-    if let Some(ack) = parsed {
-        assert_eq!(ack.encode(), datagram);
+    let parsed = Ack::parse(datagram).map(|ack| (ack.tid.0, ack.seq.0));
+    assert_eq!(parsed, wire::parse_ack(datagram), "{}", datagram.escape_ascii());
+    if let Some((tid, seq)) = parsed {
+        assert_eq!(wire::ack(tid, seq), datagram);
         assert!(datagram.len() <= MAX_ACK_LEN);
     }
 }
 
-/// The same by the standard library: the numbers of which the whole datagram is the ack.
-fn ack_by_text(datagram: &[u8]) -> Option<Ack> {
-    let text = std::str::from_utf8(datagram).ok()?;
-    let (tid, seq) = text.strip_prefix("Type:3;TID:")?.strip_suffix(';')?.split_once(";SEQ:")?;
-    let (tid, seq): (u64, u32) = (tid.parse().ok()?, seq.parse().ok()?);
-    (format!("Type:3;TID:{tid};SEQ:{seq};") == text).then_some(Ack { tid: Tid(tid), seq: Seq(seq) })
-}
-
 fn data(datagram: &[u8]) {
-    let Some(data) = Data::parse(datagram) else { return };
-    assert!((1..=MAX_PACKET_PAYLOAD).contains(&data.payload.len()));
+    let Some(data) = wire::parse_data(datagram).filter(|data| data.payload.len() <= MAX_PACKET_PAYLOAD)
+    else {
+        return;
+    };
     assert!(datagram.len() <= MAX_DATA_LEN);
-    let mut packet = DataPacket::new(data.tid);
-    assert_eq!(packet.write(data.seq, data.payload), Some(datagram));
+    let mut packet = DataPacket::new(Tid(data.tid));
+    assert_eq!(packet.encode(Seq(data.seq), data.payload), datagram);
     // Again in a buffer that has had a packet of another length and number of digits.
-    assert!(packet.write(Seq(data.seq.0.reverse_bits()), &[b'9'; MAX_PACKET_PAYLOAD]).is_some());
-    assert_eq!(packet.write(data.seq, data.payload), Some(datagram));
-    let ack = Ack { tid: data.tid, seq: data.seq };
-    assert_eq!(Ack::parse(&ack.encode()), Some(ack));
+    packet.encode(Seq(data.seq.reverse_bits()), &[b'9'; MAX_PACKET_PAYLOAD]);
+    assert_eq!(packet.encode(Seq(data.seq), data.payload), datagram);
+    let mut datagram = datagram.to_vec();
+    let ack = wire::turn_into_ack(&mut datagram, data.payload.len());
+    assert_eq!(
+        Ack::parse(ack),
+        Some(Ack {
+            tid: Tid(data.tid),
+            seq: Seq(data.seq)
+        })
+    );
 }
 
 const TID: Tid = Tid(3740);
 /// Where ranges begin: at the start, where the number of digits grows, and close to the last SEQ.
 const FIRST_SEQS: [u32; 3] = [0, 98, u32::MAX - 4];
 const PACKETS: u32 = 4;
-const TIMING: RtoConfig =
-    RtoConfig { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
+/// The last packet has one byte.
+const BYTES: u64 = 301;
+const CONFIG: RtoConfig = RtoConfig {
+    first_timeout: Duration::from_secs(3),
+    fixed: false,
+    give_up: Duration::from_secs(30),
+};
 
 /// A machine that is fed the input's lines as datagrams, beside a plain account of what must be true of it.
 struct Session {
@@ -67,7 +77,9 @@ struct Session {
     first_sent: Instant,
     transmissions: u32,
     /// What the machine waits for; `None` when it is idle.
-    deadline: Option<Instant>,
+    timer: Option<Instant>,
+    /// The last acknowledged SEQ that was retransmitted: its second ack is a sample, and may only lengthen the timeout.
+    resent: Option<u32>,
     /// What the lane must have counted.
     acked: u32,
     ignored: u64,
@@ -78,16 +90,20 @@ impl Session {
     fn new(first: u32) -> Self {
         let start = Instant::now();
         let lane = Arc::new(Lane::new(start));
-        lane.set_range(Seq(first), Seq(first + PACKETS));
+        let range = SeqRange::over_bytes(Seq(first), 0..BYTES).unwrap();
+        lane.set_range(range.first(), range.end());
+        let mut machine = StopAndWait::new(TID, CONFIG, Arc::clone(&lane), None, None);
+        machine.begin(range);
         Self {
-            machine: StopAndWait::new(TID, TIMING, Arc::clone(&lane), None, None),
+            machine,
             lane,
             now: start,
             seq: first,
             end: first + PACKETS,
             first_sent: start,
             transmissions: 0,
-            deadline: None,
+            timer: None,
+            resent: None,
             acked: 0,
             ignored: 0,
             sent: 0,
@@ -98,12 +114,12 @@ impl Session {
     fn run(mut self, input: &[u8]) {
         self.next_packet();
         for line in input.split(|byte| *byte == b'\n') {
-            let comes = match self.deadline {
-                Some(deadline) if line.is_empty() => deadline,
+            let comes = match self.timer {
+                Some(timer) if line.is_empty() => timer,
                 _ => self.now + Duration::from_millis(1 + line.len() as u64),
             };
-            while let Some(deadline) = self.deadline.filter(|deadline| *deadline <= comes) {
-                self.now = deadline;
+            while let Some(timer) = self.timer.filter(|timer| *timer <= comes) {
+                self.now = timer;
                 if self.timer_fires_or_it_is_lost() {
                     return;
                 }
@@ -114,59 +130,121 @@ impl Session {
     }
 
     fn datagram(&mut self, line: &[u8]) {
-        let wanted = format!("Type:3;TID:{TID};SEQ:{};", self.seq);
-        let received = self.machine.datagram(self.now, line);
-        if self.deadline.is_some() && line == wanted.as_bytes() {
-            assert!(matches!(received, Received::Acked(_)), "the outstanding packet's ack is {received:?}");
+        let received = self.machine.handle_datagram(self.now, line);
+        if self.timer.is_some() && line == wire::ack(TID.0, self.seq) {
+            assert!(
+                matches!(received, Received::Acked(_)),
+                "the outstanding packet's ack is {received:?}"
+            );
             assert_eq!(self.machine.outstanding(), None);
+            self.resent = if self.transmissions > 1 {
+                Some(self.seq)
+            } else {
+                self.resent
+            };
             self.acked += 1;
             self.seq += 1;
             self.next_packet();
         } else {
-            assert_eq!(received, Received::Ignored, "SEQ {} is out: {}", self.seq, line.escape_ascii());
+            assert_eq!(
+                received,
+                Received::Ignored,
+                "SEQ {} is out: {}",
+                self.seq,
+                line.escape_ascii()
+            );
             self.ignored += 1;
-            let unmoved = self.deadline.map_or(Step::Idle, Step::Wait);
-            assert_eq!(self.machine.poll(self.now), unmoved, "after {}", line.escape_ascii());
+            self.may_be_second_ack(line);
+            let unmoved = self.timer.map_or(Step::Idle, Step::Wait);
+            assert_eq!(
+                self.machine.poll(self.now),
+                unmoved,
+                "after {}",
+                line.escape_ascii()
+            );
         }
         self.agrees();
     }
 
-    /// The next SEQ is sent at once, or there is none left.
+    fn may_be_second_ack(&mut self, line: &[u8]) {
+        if self
+            .resent
+            .take_if(|seq| line == wire::ack(TID.0, *seq))
+            .is_none()
+        {
+            return;
+        }
+        if let Some(timer) = self.timer {
+            let Step::Wait(until) = self.machine.poll(self.now) else {
+                panic!("the timer is not due")
+            };
+            assert!(timer <= until && until <= self.first_sent + CONFIG.give_up);
+            self.timer = Some(until);
+        }
+    }
+
+    /// The next SEQ is sent immediately, or there is none left.
     fn next_packet(&mut self) {
         let step = self.machine.poll(self.now);
         if self.seq == self.end {
             assert_eq!(step, Step::Idle);
-            self.deadline = None;
+            self.timer = None;
         } else {
             (self.first_sent, self.transmissions) = (self.now, 0);
             self.transmitted(step);
         }
     }
 
-    /// At the deadline: the same SEQ again, or the receiver is lost, which is the end.
+    /// When the timer fires: the same SEQ again, or the receiver is lost, which is the end.
     fn timer_fires_or_it_is_lost(&mut self) -> bool {
         let step = self.machine.poll(self.now);
         let waited = self.now - self.first_sent;
-        if waited < TIMING.give_up {
+        if waited < CONFIG.give_up {
             self.transmitted(step);
             self.agrees();
             return false;
         }
-        assert_eq!(step, Step::Lost(LostCause::Silent { waited, transmissions: self.transmissions }));
+        let (seq, transmissions) = (Seq(self.seq), self.transmissions);
+        let reason = LossReason::Silent {
+            seq,
+            waited,
+            transmissions,
+            last_error: None,
+        };
+        assert_eq!(step, Step::Ended(ExitReason::Lost(reason)));
         true
     }
 
     fn transmitted(&mut self, step: Step) {
         self.transmissions += 1;
         self.sent += 1;
-        assert_eq!(step, Step::Transmit { seq: Seq(self.seq), transmission: self.transmissions });
-        let Step::Wait(until) = self.machine.poll(self.now) else { panic!("nothing to wait for") };
-        assert!(self.now < until && until <= self.first_sent + TIMING.give_up);
-        self.deadline = Some(until);
+        let Step::Transmit {
+            seq,
+            transmission,
+            bytes,
+            wait,
+        } = step
+        else {
+            panic!("{step:?} instead of a packet")
+        };
+        assert_eq!((seq.0, transmission), (self.seq, self.transmissions));
+        let at = u64::from(PACKETS - (self.end - self.seq)) * 100;
+        assert_eq!(bytes, at..(at + 100).min(BYTES));
+        let payload = &[b'x'; MAX_PACKET_PAYLOAD][..(bytes.end - bytes.start) as usize];
+        let data = wire::parse_data(self.machine.encode(seq, payload))
+            .map(|data| (data.tid, data.seq, data.payload));
+        assert_eq!(data, Some((TID.0, self.seq, payload)));
+        let until = self.now + wait;
+        assert_eq!(self.machine.poll(self.now), Step::Wait(until));
+        assert!(self.now < until && until <= self.first_sent + CONFIG.give_up);
+        self.timer = Some(until);
     }
 
     fn agrees(&self) {
-        assert_eq!(self.machine.outstanding(), (self.seq != self.end).then_some(Seq(self.seq)));
+        assert_eq!(
+            self.machine.outstanding(),
+            (self.seq != self.end).then_some(Seq(self.seq))
+        );
         let counted = (self.lane.acked(), self.lane.ignored(), self.lane.transmissions());
         assert_eq!(counted, (self.acked, self.ignored, self.sent));
     }
