@@ -12,7 +12,7 @@ N       ?= 1000000
 FUZZ_SECONDS ?= 600
 # Options of `make bench`: --quick, --only raw; `make bench BENCH=--help` lists them.
 BENCH   ?=
-# The target triple of `make static`; chosen if empty.
+# The target triple of `make static` and `make tiny`; chosen if empty.
 TARGET  ?=
 
 CARGO      ?= cargo
@@ -23,32 +23,23 @@ MAN1        = $(DESTDIR)$(MANDIR)/man1/mdalp.1.gz
 MAN7        = $(DESTDIR)$(MANDIR)/man7/mdalp.7.gz
 
 .DEFAULT_GOAL := build
-.PHONY: help build static test check fmt clippy man-lint doc demo readme compare soak bench fuzz install uninstall dist \
+.PHONY: help build static tiny test check fmt clippy man-lint doc demo readme compare soak bench fuzz install uninstall dist \
 	dist-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DESTDIR (install), TARGET (static),"
+	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DESTDIR (install), TARGET (static, tiny),"
 	@echo "BENCH=$(BENCH) (bench), SCALE=$(SCALE) (compare), N=$(N) (soak), FUZZ_SECONDS=$(FUZZ_SECONDS) (fuzz)"
 
 build: ## the program, optimised: target/release/mdalp (the default)
 	$(CARGO) build --release --locked
 
 static: ## a static program, with musl where Rust has its library, else with glibc
-	@target='$(TARGET)'; \
-	if [ -z "$$target" ]; then \
-		musl="$$(uname -m)-unknown-linux-musl"; \
-		dir="$$(rustc --print target-libdir --target "$$musl" 2>/dev/null)"; \
-		if ls "$$dir"/libstd-*.rlib >/dev/null 2>&1; then target="$$musl"; \
-		else target="$$(uname -m)-unknown-linux-gnu"; \
-			echo "static: no musl here, so glibc, which is larger; to add it: rustup target add $$musl"; fi; \
-	fi; \
-	flags='-C target-feature=+crt-static'; \
-	case "$$target" in *-gnu*) flags="$$flags -C relocation-model=static" ;; esac; \
-	RUSTFLAGS="$$flags" $(CARGO) build --release --locked --target "$$target" && \
-	binary="$(TARGET_DIR)/$$target/release/mdalp" && \
-	echo "static: $$target, $$(wc -c < "$$binary") bytes: $$binary"
+	@CARGO="$(CARGO)" sh tests/scripts/static.sh $(TARGET)
+
+tiny: ## the smallest one: needs rust-src, has no text for a panic
+	@CARGO="$(CARGO)" sh tests/scripts/static.sh --tiny $(TARGET)
 
 test: ## all tests, on loopback
 	$(CARGO) test --locked
@@ -72,13 +63,13 @@ man-lint: ## what mandoc and groff say of the manual pages
 		said="$$(groff -mandoc -ww -z -Tutf8 $$page 2>&1)" && [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
 
 demo: ## a real transfer in both modes against servers on loopback
-	sh tests/demo.sh
+	sh tests/scripts/demo.sh
 
 readme: ## the same, written into README.md
-	sh tests/readme.sh
+	sh tests/scripts/readme.sh
 
 compare: ## mode 1 against each receiver alone: the recorded transaction, SCALE times faster
-	SCALE=$(SCALE) sh tests/compare.sh
+	SCALE=$(SCALE) sh tests/scripts/compare.sh
 
 soak: ## N simulated transfers
 	MDALP_SOAK=$(N) $(CARGO) test --release --locked --test mdalp simulation -- --nocapture
@@ -101,10 +92,10 @@ uninstall: ## take away exactly that
 	rm -f "$(DESTDIR)$(BINDIR)/mdalp" "$(MAN1)" "$(MAN7)"
 
 dist: ## a tarball of the last commit with all crates, and its checksum, in dist/
-	CARGO="$(CARGO)" sh tests/dist.sh
+	CARGO="$(CARGO)" sh tests/scripts/dist.sh
 
 dist-check: ## unpack that, build and test it without a network
-	CARGO="$(CARGO)" sh tests/dist.sh check
+	CARGO="$(CARGO)" sh tests/scripts/dist.sh check
 
 clean: ## what all of this has made
 	$(CARGO) clean

@@ -17,7 +17,7 @@ const MAN: &str = include_str!("../man/mdalp.1");
 const PROTOCOL: &str = include_str!("../man/mdalp.7");
 const PARSER: &str = include_str!("../src/cli/mod.rs");
 const README: &str = include_str!("../README.md");
-const DEMO: &str = include_str!("demo.sh");
+const DEMO: &str = include_str!("scripts/demo.sh");
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 
 #[test]

@@ -2,7 +2,7 @@
 # The reference's comparison (section 5.3 of its document) on this machine: the recorded transaction in mode 1 and through
 # each of its receivers, all times divided by SCALE, as a table and as a picture. Run it as `make compare SCALE=10`.
 
-. tests/servers.sh
+. tests/scripts/servers.sh
 
 scale=${SCALE:-10}
 divide() {

@@ -2,7 +2,7 @@
 # The main job, seen: a real file goes to three unlike receivers on loopback, load-balanced and through one of them, and
 # comes out the same. Run it as `make demo`.
 
-. tests/servers.sh
+. tests/scripts/servers.sh
 
 file=$mdalp # the program sends itself: some hundred kilobytes, every byte value among them
 say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ]; then cat; else sed 's/.\[[01]m//g'; fi; }

@@ -2,7 +2,7 @@
 # A source tarball of the last commit with all crates in it, and its checksum, in dist/.
 # With `check`: unpacks that somewhere else, and builds and tests it with cargo offline.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 CARGO=${CARGO:-cargo}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 name=mdalp-$version

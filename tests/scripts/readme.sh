@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 # On a busy machine packets are resent besides the one that the demo loses on purpose: takes the run with the fewest.
 fewest=
 for try in 1 2 3 4 5; do
-    sh tests/demo.sh >"$work/run" 2>&1
+    sh tests/scripts/demo.sh >"$work/run" 2>&1
     spurious=$(grep -c 'needless\|spurious' "$work/run" || true)
     if [ -z "$fewest" ] || [ "$spurious" -lt "$fewest" ]; then
         fewest=$spurious
@@ -31,4 +31,4 @@ awk -v shown="$work/shown" '
 ' README.md >"$work/README.md"
 cat "$work/README.md" >README.md
 
-PICTURE=man/mdalp.svg sh tests/compare.sh
+PICTURE=man/mdalp.svg sh tests/scripts/compare.sh

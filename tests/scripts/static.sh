@@ -12,6 +12,7 @@ directory=${CARGO_TARGET_DIR:-target}
 name=static
 if [ "${1:-}" = --tiny ]; then
     name=tiny
+    directory=$directory/tiny
     shift
 fi
 target=${1:-}
@@ -64,6 +65,6 @@ else
     set --
 fi
 RUSTFLAGS="$flags ${RUSTFLAGS:-}" $cargo build --release --locked --target "$target" --bin mdalp \
-    --target-dir "$directory/$name" "$@"
-program=$directory/$name/$target/release/mdalp
+    --target-dir "$directory" "$@"
+program=$directory/$target/release/mdalp
 echo "$name: $target, $(wc -c <"$program") bytes: $program"
