@@ -80,7 +80,7 @@ impl<'a> Scanner<'a> {
         let _ = self.eat(b"-") || self.eat(b"+");
         let leading_zero = self.peek() == Some(b'0');
         let whole = self.digits();
-        let mut good = whole == 1 || (whole > 1 && !leading_zero);
+        let mut good = whole > 0 && (whole == 1 || !leading_zero);
         if self.eat(b".") {
             self.digits();
         }
