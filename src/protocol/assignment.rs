@@ -2,8 +2,6 @@
 //! dictionaries. It is read as a literal, strictly bounded, and never evaluated.
 
 mod literal;
-#[cfg(test)]
-mod tests;
 
 use super::message::decimal;
 use super::{Receiver, Tid};
@@ -163,3 +161,6 @@ fn unicast(text: &str) -> Result<IpAddr, &'static str> {
     }
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,13 +45,7 @@ fn data(datagram: &[u8]) {
     assert_eq!(packet.encode(Seq(data.seq), data.payload), datagram);
     let mut datagram = datagram.to_vec();
     let ack = wire::turn_into_ack(&mut datagram, data.payload.len());
-    assert_eq!(
-        Ack::parse(ack),
-        Some(Ack {
-            tid: Tid(data.tid),
-            seq: Seq(data.seq)
-        })
-    );
+    assert_eq!(Ack::parse(ack), Some(Ack { tid: Tid(data.tid), seq: Seq(data.seq) }));
 }
 
 const TID: Tid = Tid(3740);
@@ -60,11 +54,8 @@ const FIRST_SEQS: [u32; 3] = [0, 98, u32::MAX - 4];
 const PACKETS: u32 = 4;
 /// The last packet has one byte.
 const BYTES: u64 = 301;
-const CONFIG: RtoConfig = RtoConfig {
-    first_timeout: Duration::from_secs(3),
-    fixed: false,
-    give_up: Duration::from_secs(30),
-};
+const CONFIG: RtoConfig =
+    RtoConfig { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
 
 /// A machine that is fed the input's lines as datagrams, beside a plain account of what must be true of it.
 struct Session {
@@ -132,52 +123,28 @@ impl Session {
     fn datagram(&mut self, line: &[u8]) {
         let received = self.machine.handle_datagram(self.now, line);
         if self.timer.is_some() && line == wire::ack(TID.0, self.seq) {
-            assert!(
-                matches!(received, Received::Acked(_)),
-                "the outstanding packet's ack is {received:?}"
-            );
+            assert!(matches!(received, Received::Acked(_)), "the outstanding packet's ack is {received:?}");
             assert_eq!(self.machine.outstanding(), None);
-            self.resent = if self.transmissions > 1 {
-                Some(self.seq)
-            } else {
-                self.resent
-            };
+            self.resent = if self.transmissions > 1 { Some(self.seq) } else { self.resent };
             self.acked += 1;
             self.seq += 1;
             self.next_packet();
         } else {
-            assert_eq!(
-                received,
-                Received::Ignored,
-                "SEQ {} is out: {}",
-                self.seq,
-                line.escape_ascii()
-            );
+            assert_eq!(received, Received::Ignored, "SEQ {} is out: {}", self.seq, line.escape_ascii());
             self.ignored += 1;
             self.may_be_second_ack(line);
             let unmoved = self.timer.map_or(Step::Idle, Step::Wait);
-            assert_eq!(
-                self.machine.poll(self.now),
-                unmoved,
-                "after {}",
-                line.escape_ascii()
-            );
+            assert_eq!(self.machine.poll(self.now), unmoved, "after {}", line.escape_ascii());
         }
         self.agrees();
     }
 
     fn may_be_second_ack(&mut self, line: &[u8]) {
-        if self
-            .resent
-            .take_if(|seq| line == wire::ack(TID.0, *seq))
-            .is_none()
-        {
+        if self.resent.take_if(|seq| line == wire::ack(TID.0, *seq)).is_none() {
             return;
         }
         if let Some(timer) = self.timer {
-            let Step::Wait(until) = self.machine.poll(self.now) else {
-                panic!("the timer is not due")
-            };
+            let Step::Wait(until) = self.machine.poll(self.now) else { panic!("the timer is not due") };
             assert!(timer <= until && until <= self.first_sent + CONFIG.give_up);
             self.timer = Some(until);
         }
@@ -205,12 +172,7 @@ impl Session {
             return false;
         }
         let (seq, transmissions) = (Seq(self.seq), self.transmissions);
-        let reason = LossReason::Silent {
-            seq,
-            waited,
-            transmissions,
-            last_error: None,
-        };
+        let reason = LossReason::Silent { seq, waited, transmissions, last_error: None };
         assert_eq!(step, Step::Ended(ExitReason::Lost(reason)));
         true
     }
@@ -218,13 +180,7 @@ impl Session {
     fn transmitted(&mut self, step: Step) {
         self.transmissions += 1;
         self.sent += 1;
-        let Step::Transmit {
-            seq,
-            transmission,
-            bytes,
-            wait,
-        } = step
-        else {
+        let Step::Transmit { seq, transmission, bytes, wait } = step else {
             panic!("{step:?} instead of a packet")
         };
         assert_eq!((seq.0, transmission), (self.seq, self.transmissions));
@@ -241,10 +197,7 @@ impl Session {
     }
 
     fn agrees(&self) {
-        assert_eq!(
-            self.machine.outstanding(),
-            (self.seq != self.end).then_some(Seq(self.seq))
-        );
+        assert_eq!(self.machine.outstanding(), (self.seq != self.end).then_some(Seq(self.seq)));
         let counted = (self.lane.acked(), self.lane.ignored(), self.lane.transmissions());
         assert_eq!(counted, (self.acked, self.ignored, self.sent));
     }
