@@ -161,14 +161,14 @@ impl Payload {
     /// # Errors
     ///
     /// The file's length or modification time has changed since it was opened.
-    pub fn check_unchanged(&self) -> Result<(), PayloadError> {
+    pub(crate) fn check_unchanged(&self) -> Result<(), PayloadError> {
         let Source::File { file, stamp } = &self.0.source else { return Ok(()) };
         let now = FileStamp::of(&file.metadata().map_err(|error| io_error(self.name(), "read", error))?);
         if now == *stamp { Ok(()) } else { Err(changed(self.name(), stamp.len, now.len)) }
     }
 
     /// Returns a reader of these bytes, for one thread.
-    pub fn reader(&self, bytes: Range<u64>) -> BlockReader {
+    pub(crate) fn reader(&self, bytes: Range<u64>) -> BlockReader {
         BlockReader { payload: self.clone(), range: bytes, start: 0, block: Vec::new() }
     }
 }
@@ -181,7 +181,7 @@ impl fmt::Debug for Payload {
 
 /// Reads a range of the payload a block at a time, each block at most 16 KiB and none beyond the range. A payload in
 /// memory is not copied.
-pub struct BlockReader {
+pub(crate) struct BlockReader {
     payload: Payload,
     range: Range<u64>,
     /// Where `block` starts in the payload.
@@ -306,12 +306,11 @@ fn io_error(name: &str, done: &str, error: io::Error) -> PayloadError {
     let (why, hint) = match error.kind() {
         io::ErrorKind::NotFound => ("no such file".to_owned(), "check its name"),
         io::ErrorKind::PermissionDenied => ("permission denied".to_owned(), "make it readable for this user"),
+        _ if is_out_of_descriptors(&error) => {
+            (format!("cannot be {done}: {}", OsMessage(&error)), MORE_FILES)
+        }
         _ => {
-            let hint = if is_out_of_descriptors(&error) {
-                MORE_FILES
-            } else {
-                "check it and what it is stored on, or send a copy"
-            };
+            let hint = "check it and what it is stored on, or send a copy";
             (format!("cannot be {done}: {}", OsMessage(&error)), hint)
         }
     };
