@@ -22,7 +22,8 @@ use transfer::{Failure, Transfer};
 
 /// A client of one orchestrator.
 ///
-/// Each call of [`send`](Self::send) is one transaction.
+/// Each call of [`send`](Self::send) is one transaction, on the calling thread and one more for each receiver. A client and a
+/// [`Payload`] are `Send` and `Sync`: several threads may send through one client at the same time.
 #[derive(Clone, Debug)]
 pub struct Client {
     orchestrator: SocketAddr,
@@ -51,13 +52,17 @@ impl Client {
     /// Sends the payload, and tells `observer` what happens meanwhile.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Error::Cancelled`] if the observer asks for that.
+    /// As [`send`](Self::send), and [`Error::Cancelled`] if the observer asks for that. It can whenever there is an event: four
+    /// times a second while the assignment is awaited, and as often as `Options::progress` says during the transfer.
     pub fn send_observed(
         &self,
         payload: &Payload,
         mode: Mode,
         observer: &mut dyn Observer,
     ) -> Result<Report, Error> {
+        if mode == Mode::Single(0) {
+            return Err(Error::ReceiverIndex { given: 0, listed: 0 });
+        }
         let observer = &mut Relay::new(observer);
         let assigned = handshake::request(self.orchestrator, &self.options, observer)?;
         let Assigned { tid, ref receivers, at: start, waited } = assigned;

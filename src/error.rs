@@ -98,9 +98,9 @@ pub enum HandshakeError {
 pub enum Error {
     /// There is no such receiver in the list.
     ReceiverIndex {
-        /// The 1-based index asked for.
+        /// The 1-based index asked for. 0 is refused before the orchestrator is asked.
         given: usize,
-        /// How many the orchestrator listed.
+        /// The number of receivers that the orchestrator listed.
         listed: usize,
     },
     /// The list does not have this address.
@@ -199,12 +199,7 @@ impl std::error::Error for Error {
             Self::Payload(error) | Self::PayloadWhileSending { error, .. } => error.source(),
             Self::Orchestrator { problem, .. } => problem.source(),
             Self::Bind { error, .. } | Self::Output(error) => Some(error),
-            Self::ReceiverIndex { .. }
-            | Self::ReceiverAddress { .. }
-            | Self::LatencyCount { .. }
-            | Self::Incomplete(_)
-            | Self::Deadline { .. }
-            | Self::Cancelled { .. } => None,
+            _ => None,
         }
     }
 }
@@ -219,7 +214,7 @@ impl std::error::Error for HandshakeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Socket(error) => Some(error),
-            Self::PortClosed | Self::Silent { .. } | Self::Malformed(_) => None,
+            _ => None,
         }
     }
 }
@@ -227,6 +222,7 @@ impl std::error::Error for HandshakeError {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ReceiverIndex { given: 0, .. } => f.write_str("receiver 0: receivers are counted from 1"),
             Self::ReceiverIndex { given, listed } => {
                 write!(f, "receiver {given}: the orchestrator listed only {listed}")
             }

@@ -73,7 +73,7 @@ pub struct PlannedShare<'a> {
     pub range: SeqRange,
 }
 
-/// What happens in a transaction, in order.
+/// What happens in a transaction, in order. Variants may get more fields: match them with `..`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -206,9 +206,10 @@ pub enum Event<'a> {
         /// Each receiver, in list order.
         lanes: &'a [LaneProgress],
     },
-    /// It is over, one way or the other.
+    /// The transfer is over, one way or the other. Not sent if it did not begin, because of the assignment or the plan, or if
+    /// the observer has cancelled.
     Finished {
-        /// What it came to.
+        /// The result.
         report: &'a Report,
     },
 }

@@ -2,7 +2,7 @@
 //!
 //! It asks an *orchestrator* for a transaction, gets a transaction id and a list of *receivers*, measures the latency to
 //! each, splits a payload by inverse latency (at least a tenth for each), and sends it in packets of 100 bytes,
-//! stop-and-wait at every receiver and all receivers side by side. [`Client::send`] returns `Ok` only when every byte
+//! stop-and-wait at every receiver and all receivers in parallel. [`Client::send`] returns `Ok` only when every byte
 //! was acknowledged.
 //!
 //! ```
@@ -38,42 +38,11 @@
 //! The reference client's `MDALPClient(addr).send(data, load_balance=False, nth_server=2)` is
 //! `Client::new(addr).send(&payload, Mode::Single(2))`.
 //!
-//! # The house
+//! What happens meanwhile is reported as a stream of [`Event`]s to an [`Observer`], which can also cancel the transaction; the
+//! library itself prints nothing. It can be used from any thread and blocks the one that calls it.
 //!
-//! ```text
-//! client                                  the story of one transaction:
-//!   → handshake → protocol/assignment       who are the receivers?
-//!   → latency                               how far is each? (the only file that names ping_rs)
-//!   → protocol/plan                         latencies, length → SEQ and byte ranges
-//!   → client/transfer                       the main thread, while packets go:
-//!       → roster                              each address once
-//!       → protocol/workload                   which ranges are whose: start, failover, rebalancing
-//!       → sender, one thread a receiver       the blocking loop round one machine:
-//!           → protocol/stop_and_wait → rto      what to send, and when again
-//!           → protocol/message                  packets and acks, byte by byte
-//!           → payload                           bytes by position
-//!   → report, error                         what it came to
-//! ```
-//!
-//! The `mdalp` command is a program round this library, in modules of its own:
-//!
-//! ```text
-//! main → cli                              what the words of a command line mean (in the library, for the tests)
-//!      → run                              one transaction, shown while it goes on
-//!      → compare                          several, for the table of `--compare`
-//!      → output                           log, progress, JSON and report; console is the one place that writes
-//! ```
-//!
-//! [`protocol`] is pure: no socket, clock, thread or file. Time comes in as `now` and leaves as a deadline, so the tests
-//! run the same machines in virtual time. The rest is the shell round it. What happens is told in one stream of
-//! [`Event`]s; the library itself prints nothing.
-//!
-//! PROTOCOL.md, which comments name, is what its developers know of the protocol: the reference client and packet
-//! captures, since no text of its specification survives. DESIGN.md is what they decided. What a user needs of both is in
-//! the manual.
-//!
-//! A packet's way is one line: payload → buffer → socket → ack → machine → count. Nothing on it takes a lock, allocates,
-//! formats text or wakes the main thread, unless packets are traced.
+//! Public are [`Client`], [`Options`], [`Mode`], [`Payload`], [`Report`], [`Error`], [`Event`] and what they are made of. The
+//! hidden modules are for the command, the tests and the fuzzing targets, and change without notice.
 #![forbid(unsafe_code)]
 
 #[doc(hidden)]
@@ -85,11 +54,13 @@ mod handshake;
 mod latency;
 pub mod options;
 pub mod payload;
+#[doc(hidden)]
 pub mod protocol;
 pub mod report;
 mod sender;
 #[cfg(test)]
 mod testing;
+#[doc(hidden)]
 pub mod text;
 mod udp;
 
@@ -98,6 +69,8 @@ pub use error::{Error, ExitStatus};
 pub use event::{Event, Observer};
 pub use options::{Mode, Options, Trace};
 pub use payload::Payload;
+#[doc(inline)]
+pub use protocol::{ListIndex, Receiver, Seq, SeqRange, Tid};
 pub use report::Report;
 
 /// The README's example is compiled with the others.

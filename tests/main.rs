@@ -6,6 +6,7 @@ mod failover;
 mod hostile_orchestrator;
 mod hostile_receivers;
 mod installed;
+mod library;
 mod loopback;
 mod loopback_servers;
 mod manual;
