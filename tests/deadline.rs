@@ -89,8 +89,8 @@ fn the_program_exits_with_5_and_one_line() {
     let servers = Servers::start(Script::new().receiver(Receiver::named("R").dies_after_acks(2)));
     let scratch = Scratch::new();
     let file = scratch.file("payload", &payload(1000));
-    let ran = run(&mut mdalp(&servers, &["-f", file.to_str().unwrap(), "--latency", "1", "-w", "0.4"]));
-    let start = "transfer: the deadline of 0.4 s passed, 200 of 1000 bytes acknowledged, 2 of 10 packets: \
+    let ran = run(&mut mdalp(&servers, &["-f", file.to_str().unwrap(), "--latency", "1", "-w", "1"]));
+    let start = "transfer: the deadline of 1 s passed, 200 of 1000 bytes acknowledged, 2 of 10 packets: \
                  127.0.0.2 SEQ 0-1; ";
     assert_eq!(ran.status, Some(5));
     assert!(

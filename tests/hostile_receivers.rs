@@ -1,9 +1,9 @@
 //! Receivers, and strangers in their place, that send what they should not.
 
 use crate::loopback::{Fault, Flood, Receiver, Script, Servers, Verdict, When, ms};
-use crate::support::{MOST_TRANSMISSIONS, all_at_once, calm, impatient, payload, send, send_payload};
+use crate::support::{all_at_once, calm, impatient, payload, send, send_payload};
 use mdalp::report::LossReason;
-use mdalp::{Event, ExitStatus, Mode, Payload};
+use mdalp::{Event, ExitStatus, Mode, Options, Payload};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -155,12 +155,14 @@ fn a_flood_moves_neither_the_timer_nor_the_give_up() {
     all_at_once(&rates, |rate| {
         let flooding = Receiver::named("F").never_acks().flood(*rate, HOUR);
         let servers = Servers::start(Script::new().receiver(flooding));
-        let outcome = send(&servers, impatient(&servers, 1), b"one packet", Mode::Balance);
+        let options = Options { give_up: ms(2000), ..impatient(&servers, 1) };
+        let outcome = send(&servers, options, b"one packet", Mode::Balance);
         let LossReason::Silent { waited, transmissions, .. } = outcome.told.lost[0].1 else {
             panic!("{:?}", outcome.told.lost)
         };
-        assert!(waited >= ms(800));
-        assert!((3..=MOST_TRANSMISSIONS).contains(&transmissions), "{transmissions}");
+        assert!(waited >= ms(2000));
+        // One every 100 ms; a timer never fires early, and a busy machine may be late by several.
+        assert!((2..=20).contains(&transmissions), "{transmissions}");
         assert!(outcome.report().receivers[0].ignored > 10, "{:?}", outcome.report());
         assert_eq!(outcome.report().receivers[0].transmissions, u64::from(transmissions));
         assert_eq!(outcome.transaction.packets(), u64::from(transmissions));
@@ -192,7 +194,8 @@ fn a_port_that_is_closed_for_a_while_costs_retransmissions_only() {
     let bytes = payload(500);
     let whole = Payload::from_bytes(&bytes[..]).unwrap();
     // The first transmission is refused; the second may be or not.
-    let outcome = send_payload(&servers, impatient(&servers, 1), &whole, Mode::Balance, |event| {
+    let options = Options { give_up: HOUR, first_timeout: ms(500), ..impatient(&servers, 1) };
+    let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| {
         if let Event::TimedOut { .. } = event {
             servers.open("R");
         }
@@ -243,7 +246,8 @@ fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
                 .receiver(Receiver::named("R")),
         );
         let bytes = payload(1000);
-        let outcome = send(&servers, impatient(&servers, 2), &bytes, Mode::Balance);
+        let options = Options { give_up: HOUR, ..impatient(&servers, 2) };
+        let outcome = send(&servers, options, &bytes, Mode::Balance);
         assert!(outcome.result.is_ok(), "{}", outcome.line());
         assert!(matches!(outcome.told.lost[..], [(0, LossReason::Refused { seq, .. })] if seq.0 == acks));
         assert!(outcome.transaction.payload == bytes);
@@ -262,7 +266,7 @@ fn a_receiver_that_stalls_and_comes_back_is_not_lost() {
     let outcome = send(&servers, options, &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
     assert_eq!(outcome.told.lost, []);
-    assert!((1..=4).contains(&outcome.report().receivers[0].retransmissions));
+    assert!(outcome.report().receivers[0].retransmissions >= 1);
     assert!(outcome.transaction.payload == bytes);
     assert_eq!(outcome.transaction.verdict, Verdict::Completed);
 }

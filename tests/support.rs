@@ -52,9 +52,6 @@ pub fn impatient(servers: &Servers, entries: usize) -> Options {
     }
 }
 
-/// The most transmissions of one SEQ that [`impatient`] timers allow, since a timer never fires early.
-pub const MOST_TRANSMISSIONS: u32 = 8;
-
 /// A transfer that is over.
 pub struct Outcome {
     pub result: Result<Report, Error>,

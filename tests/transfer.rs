@@ -42,25 +42,20 @@ fn recorded() -> Script {
 #[test]
 fn the_recorded_transaction_comes_out_as_recorded() {
     let bytes = payload(5000);
-    let attempt = || {
-        let servers = Servers::start(recorded());
-        let options = Options {
-            first_timeout: Duration::from_secs(3) / SCALE,
-            ..options(&servers, &[335_148, 162_844, 156_857])
-        };
-        send(servers, options, &bytes, Mode::Balance)
+    let servers = Servers::start(recorded());
+    let options = Options {
+        first_timeout: Duration::from_secs(3) / SCALE,
+        ..options(&servers, &[335_148, 162_844, 156_857])
     };
-    // At this scale a time-out leaves 20 ms to spare, and a busy machine may be away for longer. The judge sees that: a
-    // needless retransmission. Then the recorded counts cannot come out, and it is tried again.
-    let (report, transaction) = (0..9)
-        .map(|_| attempt())
-        .find(|(_, t)| t.remarks.is_empty())
-        .expect("a run without a needless resend");
-
+    let (report, transaction) = send(servers, options, &bytes, Mode::Balance);
     let shares: Vec<_> = report.receivers.iter().map(|r| (r.acked_bytes(), r.acked[0].first().0)).collect();
     assert_eq!(shares, [(963, 0), (1981, 10), (2056, 30)]);
-    assert_eq!(report.receivers.iter().map(|r| r.transmissions).collect::<Vec<_>>(), [12, 21, 22]);
-    assert_eq!((report.packets, report.retransmissions()), (51, 4));
+    // At this scale a timeout leaves 20 ms to spare, and a busy machine may be away for longer. The judge sees that.
+    let parts = report.receivers.iter().zip(&transaction.parts);
+    let transmissions: Vec<_> = parts.map(|(r, part)| r.transmissions - part.counts.duplicates).collect();
+    assert_eq!(transmissions, [12, 21, 22]);
+    assert_eq!(serious(&transaction).next(), None);
+    assert_eq!(report.packets, 51);
 
     assert_eq!(transaction.verdict.to_string(), "Transaction completed!");
     assert_eq!(transaction.tid, 3740);
@@ -134,7 +129,7 @@ fn a_receiver_without_bytes_is_left_alone() {
     let servers = Servers::start(Script::new().receivers(3));
     let options = options(&servers, &[300, 200, 100]);
     let (report, transaction) = send(servers, options, b"x", Mode::Balance);
-    assert_eq!(transaction.parts.iter().map(|part| part.counts.packets).collect::<Vec<_>>(), [0, 0, 1]);
+    assert_eq!(transaction.parts.iter().map(|part| part.seqs()).collect::<Vec<_>>(), [0, 0, 1]);
     assert!(report.receivers.iter().all(|r| r.status == ReceiverStatus::Done));
 }
 
@@ -182,8 +177,8 @@ fn the_events_tell_the_whole_story_in_order() {
                     assert_eq!((shares.len(), *floor), (3, 90));
                     story.push("planned");
                 }
-                Event::TimedOut { receiver, seq, transmissions, .. } => {
-                    assert_eq!((receiver.index.0, *seq, *transmissions), (2, Seq(6), 1));
+                Event::TimedOut { receiver, seq: Seq(6), transmissions: 1, .. } => {
+                    assert_eq!(receiver.index.0, 2);
                     story.push("timed out");
                 }
                 Event::Finished { report } => {
@@ -197,7 +192,8 @@ fn the_events_tell_the_whole_story_in_order() {
     );
     assert!(result.is_ok());
     assert_eq!(story, ["intent", "assigned", "latencies", "planned", "timed out", "finished"]);
-    assert_eq!((sent, acked), (10, 9));
+    assert_eq!(acked, 9);
+    assert!(sent >= 10, "{sent}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::faults::{Source, junk};
 use super::orchestrator::pour;
 use super::receiver::{Arrival, Datagram, Model, Reply};
 use super::script::{Opening, Receiver};
-use super::servers::Shared;
+use super::servers::{SETTLED, Shared};
 use super::verdict::Remark;
 use super::wire::{self, Data};
 use std::io;
@@ -90,6 +90,10 @@ impl Endpoint {
             }
             let Ok((length, from)) = received else { continue };
             let datagram = &mut buffer[..length];
+            if datagram == SETTLED {
+                let _ = socket.send_to(datagram, from);
+                continue;
+            }
             let Some((data, case)) = self.understand(datagram) else { continue };
             if plain {
                 // As quick as it can be, for measurements.

@@ -5,7 +5,7 @@ use super::delay_queue::lock;
 use super::faults::{Flood, junk};
 use super::ledger::Ledger;
 use super::script::{Answer, Entry, Says, Script};
-use super::servers::Shared;
+use super::servers::{SETTLED, Shared};
 use super::wire;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -80,7 +80,10 @@ pub fn serve(shared: &Arc<Shared>) {
             return;
         }
         let Ok((length, client)) = received else { continue };
-        if buffer.get(..length) != Some(wire::INTENT) {
+        let datagram = &buffer[..length];
+        if datagram == SETTLED {
+            let _ = shared.orchestrator.socket.send_to(datagram, client);
+        } else if datagram != wire::INTENT {
             shared.transactions.other();
         } else if shared.transactions.intent() >= shared.script.lost_intents {
             flood(shared, client);

@@ -18,9 +18,15 @@ const STACK: usize = 128 * 1024;
 /// One port must be free at every receiver's address: how many are tried.
 const PORT_TRIES: usize = 100;
 
+/// Tenths of a second that a busy server may take.
+const SETTLE_TRIES: u32 = 300;
+
 /// Nobody's address, on which the receivers' port is held, so that no socket of somebody else's gets it on all addresses
 /// while a receiver of ours is closed.
 const GUARD: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
+
+/// A server sends this back when it has dealt with all that came before it.
+pub const SETTLED: &[u8] = b"settled?";
 
 /// What all threads of the servers share.
 pub struct Shared {
@@ -145,11 +151,13 @@ impl Servers {
 
     /// Intents that came, lost ones included.
     pub fn intents(&self) -> u64 {
+        settle(&[self.orchestrator]);
         self.shared.transactions.intents()
     }
 
     /// Datagrams to the orchestrator that were no intents.
     pub fn other_datagrams(&self) -> u64 {
+        settle(&[self.orchestrator]);
         self.shared.transactions.others()
     }
 
@@ -158,8 +166,9 @@ impl Servers {
         self.shared.transactions.next_judged(timeout)
     }
 
-    /// Judges all transactions as they stand now, in the order of their assignment.
+    /// Judges all transactions with all that was sent so far, in the order of their assignment.
     pub fn judge_all(&self) -> Vec<Transaction> {
+        settle(&self.receivers);
         self.shared.transactions.judge_all()
     }
 
@@ -177,11 +186,7 @@ impl Servers {
     /// Wakes every thread that waits for a datagram.
     fn wake_readers(&self) {
         for address in self.receivers.iter().chain([&self.orchestrator]) {
-            let any: IpAddr = match address {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            };
-            let _ = UdpSocket::bind((any, 0)).and_then(|socket| socket.send_to(&[], address));
+            let _ = UdpSocket::bind((loopback(address), 0)).and_then(|socket| socket.send_to(&[], address));
         }
     }
 }
@@ -203,6 +208,31 @@ impl Drop for Servers {
             }
         }
     }
+}
+
+/// Waits until these servers have dealt with all that is in their sockets, however busy the machine is. A port may be
+/// closed.
+fn settle(servers: &[SocketAddr]) {
+    let wait = |address: &SocketAddr| -> io::Result<()> {
+        let socket = UdpSocket::bind((loopback(address), 0))?;
+        socket.connect(address)?;
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        for _ in 0..SETTLE_TRIES {
+            socket.send(SETTLED)?;
+            match socket.recv(&mut [0; SETTLED.len()]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                answer => return answer.map(drop),
+            }
+        }
+        Ok(())
+    };
+    for address in servers {
+        let _ = wait(address);
+    }
+}
+
+fn loopback(like: &SocketAddr) -> IpAddr {
+    if like.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
 }
 
 /// Binds, or says what could not be bound.
