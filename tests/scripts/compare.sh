@@ -22,11 +22,11 @@ picture=${PICTURE:-$target/compare.svg}
 awk -f tests/scripts/plot.awk "$work/log" >"$picture"
 
 cat >"$work/recorded" <<EOF
-| Recorded:  Timeouts  Elapsed (s)  Ratio
-|                   4       26.246   1.00
-|                 inf       failed      -
-|                   2       48.364   1.84
-|                   4       53.899   2.05
+| Recorded: Resent  Time s  Ratio
+|                4  26.246   1.00
+|              inf  failed      -
+|                2  48.364   1.84
+|                4  53.899   2.05
 EOF
 paste -d ' ' "$work/here" "$work/recorded"
 cat <<EOF

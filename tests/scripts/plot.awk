@@ -9,7 +9,7 @@
     split(substr($0, at + 2), word, " ")
     address = word[2]; sub(/:$/, "", address)
 }
-word[1] == "TID" && word[3] == "assigned" { start += time; panel = transactions++ ? 2 : 1; next }
+word[1] == "transaction" && word[3] == "assigned" { start += time; panel = transactions++ ? 2 : 1; next }
 word[2] ~ /^\(/ && / SEQ [0-9]+-[0-9]+$/ && !(word[1] in number) {   # the plan: ADDRESS (NAME): ...
     number[word[1]] = ++receivers
     label[receivers] = $0; sub(/^[^(]*\(/, "", label[receivers]); sub(/\): .*/, "", label[receivers])
@@ -49,7 +49,7 @@ function step(most,    s) {
 }
 
 END {
-    if (!bars || !longest) { print "plot.awk: no packets in this log" >"/dev/stderr"; exit 1 }
+    if (!transactions || !longest) { print "plot.awk: no packets in this log" >"/dev/stderr"; exit 1 }
     LEFT = 48; TOP = 62; WIDTH = 730; HEIGHT = 200; GAP = 44
     total = TOP + 2 * HEIGHT + GAP + 46
     print "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 800 " total "\" font-family=\"sans-serif\">"
