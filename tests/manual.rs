@@ -106,7 +106,7 @@ fn ranges_are_those_of_the_parser() {
 
 #[test]
 fn exit_statuses_are_the_same_everywhere() {
-    let expected = ExitStatus::ALL.into_iter().map(|status| (status as u8).to_string());
+    let expected = (0..=ExitStatus::Output as u8).map(|status| status.to_string());
     for (place, text, mark) in [
         ("src/cli/help.txt", HELP.split("Exit status:\n").nth(1).unwrap(), "  "),
         ("man/mdalp.1, EXIT STATUS", &man_section("EXIT STATUS"), ".It "),
