@@ -315,8 +315,13 @@ struct Account<'a>(&'a Report);
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        write!(f, "{} of {} bytes acknowledged", report.acked_bytes(), report.payload_bytes)?;
-        write!(f, ", {} of {} packets", report.acked_packets(), report.packets)?;
+        let (bytes, packets) = (Count(report.payload_bytes, "byte"), Count(report.packets.into(), "packet"));
+        write!(
+            f,
+            "{} of {bytes} acknowledged, {} of {packets}",
+            report.acked_bytes(),
+            report.acked_packets()
+        )?;
         let some = report.receivers.iter().filter(|r| r.acked_packets() > 0);
         named(f, some, ": ", |f, receiver| {
             write!(f, "{}", receiver.address)?;

@@ -5,7 +5,7 @@
 use crate::error::{MORE_FILES, PayloadError, is_out_of_descriptors};
 use crate::protocol::MAX_PACKET_PAYLOAD;
 use crate::protocol::plan::MAX_PAYLOAD_LEN;
-use crate::text::OsMessage;
+use crate::text::{Count, OsMessage};
 use std::cmp::Ordering;
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -319,8 +319,8 @@ fn io_error(name: &str, done: &str, error: io::Error) -> PayloadError {
 
 fn changed(name: &str, before: u64, now: u64) -> PayloadError {
     let why = match now.cmp(&before) {
-        Ordering::Less => format!("shrank from {before} to {now} bytes while it was sent"),
-        Ordering::Greater => format!("grew from {before} to {now} bytes while it was sent"),
+        Ordering::Less => format!("shrank from {before} to {} while it was sent", Count(now, "byte")),
+        Ordering::Greater => format!("grew from {before} to {} while it was sent", Count(now, "byte")),
         Ordering::Equal => "changed while it was sent".to_owned(),
     };
     payload_error(name, why, "send it again when nothing writes to it, or send a copy")

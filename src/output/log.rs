@@ -175,11 +175,11 @@ impl Log {
 fn plan(shares: &[PlannedShare<'_>], floor: u64, console: &mut Console) {
     for PlannedShare { receiver, latency, range } in shares.iter().filter(|share| !share.range.is_empty()) {
         let latency = LatencyOf(*latency);
-        let (bytes, packets, seqs) = (range.len(), Count(range.packets().into(), "packet"), range);
-        log(console, format_args!("{receiver}: {latency}{bytes} bytes, {packets}, SEQ {seqs}"));
+        let (bytes, packets) = (Count(range.len(), "byte"), Count(range.packets().into(), "packet"));
+        log(console, format_args!("{receiver}: {latency}{bytes}, {packets}, SEQ {range}"));
     }
     if floor > 0 {
-        log(console, format_args!("every receiver gets {floor} bytes or more"));
+        log(console, format_args!("every receiver gets {} or more", Count(floor, "byte")));
     }
 }
 
@@ -207,8 +207,9 @@ fn all(event: &Event<'_>, console: &mut Console) {
             log(format_args!("transaction {tid} assigned after {waited} s: {receivers}"));
         }
         Event::PacketSent { receiver, seq, transmission, payload } => {
-            let (address, bytes, shown) = (receiver.address(), payload.len(), Excerpt(payload, SHOWN));
-            log(format_args!("to {address}: SEQ {seq}, transmission {transmission}, {bytes} bytes: {shown}"));
+            let (address, bytes, shown) =
+                (receiver.address(), Count(payload.len() as u64, "byte"), Excerpt(payload, SHOWN));
+            log(format_args!("to {address}: SEQ {seq}, transmission {transmission}, {bytes}: {shown}"));
         }
         Event::PacketReceived { receiver, datagram, acked_after } => {
             let (address, shown) = (receiver.address(), Excerpt(datagram, SHOWN_DATAGRAM));
@@ -273,10 +274,10 @@ struct End<'a>(&'a Report);
 impl fmt::Display for End<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        let (acked, all) = (report.acked_bytes(), report.payload_bytes);
+        let (acked, all) = (report.acked_bytes(), Count(report.payload_bytes, "byte"));
         write!(
             f,
-            "end: {acked} of {all} bytes acknowledged {} s after the assignment",
+            "end: {acked} of {all} acknowledged {} s after the assignment",
             Seconds(report.elapsed, 3)
         )?;
         write!(f, ", of which measuring latencies took {} s", Seconds(report.measuring, 3))
