@@ -190,7 +190,7 @@ pub enum Event<'a> {
         /// Why.
         reason: MoveReason,
     },
-    /// At this pace the transfer ends after the transaction has probably expired (PROTOCOL.md: about 90 s).
+    /// At this pace the transfer ends after the transaction has probably expired (after about 90 s; mdalp(7)).
     ExpiryLikely {
         /// When it would end, since the assignment.
         projected: Duration,
