@@ -190,29 +190,28 @@ pub(crate) struct BlockReader {
 }
 
 impl BlockReader {
-    /// Returns the bytes of one packet, at any position: without a system call, an allocation or a copy if they are in
-    /// the current block, as the outstanding packet and usually the next one are.
+    /// Returns the bytes of one packet if they are in the current block, as those of the outstanding packet and usually of the
+    /// next one are: without a system call, an allocation or a copy.
+    #[inline]
+    pub fn held(&self, bytes: &Range<u64>) -> Option<&[u8]> {
+        let at = usize::try_from(bytes.start.checked_sub(self.start)?).ok()?;
+        let len = usize::try_from(bytes.end.checked_sub(bytes.start)?).ok()?;
+        self.data().get(at..)?.get(..len)
+    }
+
+    /// Returns the bytes of one packet, at any position.
     ///
     /// # Errors
     ///
     /// The file cannot be read or has become shorter, or the payload has no such bytes.
-    #[inline]
-    pub fn packet(&mut self, bytes: Range<u64>) -> Result<&[u8], PayloadError> {
-        let mut held = self.held(&bytes);
-        if held.is_none() {
-            self.fill(&bytes)?;
-            held = self.held(&bytes);
+    pub fn packet(&mut self, bytes: &Range<u64>) -> Result<&[u8], PayloadError> {
+        if self.held(bytes).is_none() {
+            self.fill(bytes)?;
         }
-        held.and_then(|at| self.data().get(at)).ok_or_else(|| {
+        self.held(bytes).ok_or_else(|| {
             let why = format!("has no bytes from {} to {} for one packet", bytes.start, bytes.end);
             payload_error(self.payload.name(), why, "this is a bug, please report it")
         })
-    }
-
-    /// Whether the bytes are in the current block, so that [`packet`](Self::packet) cannot block.
-    #[inline]
-    pub fn holds(&self, bytes: &Range<u64>) -> bool {
-        self.held(bytes).is_some()
     }
 
     /// Starts another range, and keeps the block's memory.
@@ -227,14 +226,6 @@ impl BlockReader {
             Source::Memory(all) => all,
             Source::File { .. } => &self.block,
         }
-    }
-
-    /// Where these bytes are in `data`, if they are.
-    #[inline]
-    fn held(&self, bytes: &Range<u64>) -> Option<Range<usize>> {
-        let from = usize::try_from(bytes.start.checked_sub(self.start)?).ok()?;
-        let to = usize::try_from(bytes.end.checked_sub(self.start)?).ok()?;
-        (from <= to && to <= self.data().len()).then_some(from..to)
     }
 
     /// Reads the block that starts with these bytes, if the payload has them.

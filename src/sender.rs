@@ -92,20 +92,23 @@ impl Sender {
         loop {
             let wait = match self.machine.poll(now) {
                 Step::Transmit { seq, transmission, bytes, mut wait } => {
-                    if self.trace > Trace::Off || !reader.holds(&bytes) {
-                        let payload = reader.packet(bytes.clone()).map_err(Message::PayloadFailed)?;
-                        self.trace_transmission(seq, transmission, now - sent, payload);
-                        // Reading and reporting may have taken their time.
-                        now = Instant::now();
-                        wait = match self.machine.postpone(now) {
-                            Step::Transmit { wait, .. } => wait,
-                            _ => return Err(exited(ExitReason::Stopped)),
-                        };
-                    }
+                    let payload = match reader.held(&bytes) {
+                        Some(payload) if self.trace == Trace::Off => payload,
+                        _ => {
+                            let payload = reader.packet(&bytes).map_err(Message::PayloadFailed)?;
+                            self.trace_transmission(seq, transmission, now - sent, payload);
+                            // Reading and reporting may have taken their time.
+                            now = Instant::now();
+                            wait = match self.machine.postpone(now) {
+                                Step::Transmit { wait, .. } => wait,
+                                _ => return Err(exited(ExitReason::Stopped)),
+                            };
+                            payload
+                        }
+                    };
                     if self.stop.load(Relaxed) {
                         return Err(exited(ExitReason::Stopped));
                     }
-                    let payload = reader.packet(bytes).map_err(Message::PayloadFailed)?;
                     sent = now;
                     if let Err(error) = udp::send(&socket.socket, self.machine.encode(seq, payload)) {
                         self.on_error(&error);

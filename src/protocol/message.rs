@@ -14,6 +14,8 @@ pub const MAX_ACK_LEN: usize = ACK_START.len() + TID_DIGITS + SEQ_FIELD.len() + 
 pub const MAX_DATA_LEN: usize = PAYLOAD_AT + MAX_PACKET_PAYLOAD;
 
 const DATA_START: &[u8] = b"Type:2;TID:";
+/// An ack begins with this, and goes on like the header of the packet that it acknowledges does after as many bytes.
+const ACK_TYPE: &[u8; 6] = b"Type:3";
 const ACK_START: &[u8] = b"Type:3;TID:";
 const SEQ_FIELD: &[u8] = b";SEQ:";
 const DATA_FIELD: &[u8] = b";DATA:";
@@ -66,6 +68,16 @@ impl DataPacket {
             self.buffer[start..][..self.prefix_len].copy_from_slice(&self.prefix[..self.prefix_len]);
         }
         &self.buffer[start..PAYLOAD_AT + payload.len()]
+    }
+
+    /// Whether `datagram` is the ack of packet `seq`, which must be the one encoded last: its own header up to the SEQ, with
+    /// another type.
+    pub fn is_acked_by(&self, seq: Seq, datagram: &[u8]) -> bool {
+        let start = SEQ_END - self.digits - self.prefix_len + ACK_TYPE.len();
+        self.next == u64::from(seq.0) + 1
+            && datagram
+                .split_first_chunk()
+                .is_some_and(|(kind, rest)| kind == ACK_TYPE && rest == &self.buffer[start..=SEQ_END])
     }
 
     /// Writes the SEQ so that it ends at `SEQ_END`, and returns how many digits it has.
@@ -191,6 +203,27 @@ mod tests {
     #[should_panic(expected = "SEQ 5 with 0 bytes")]
     fn an_empty_payload_is_a_bug() {
         DataPacket::new(Tid(1)).encode(Seq(5), b"");
+    }
+
+    #[test]
+    fn a_packet_is_acked_by_its_own_ack_and_nothing_else() {
+        let mut packet = DataPacket::new(Tid(3740));
+        assert!(!packet.is_acked_by(Seq(0), b"Type:3;TID:3740;SEQ:;"), "nothing is encoded yet");
+        for seq in [9, 10, 11, 4_294_967_295, 0] {
+            assert!(!packet.is_acked_by(Seq(seq), &ack(3740, seq)), "not encoded yet");
+            packet.encode(Seq(seq), b"payload");
+            let whole = ack(3740, seq);
+            assert!(packet.is_acked_by(Seq(seq), &whole), "{seq}");
+            assert!(!packet.is_acked_by(Seq(seq), &[&whole, &b";"[..]].concat()));
+            for cut in 0..whole.len() {
+                assert!(!packet.is_acked_by(Seq(seq), &whole[..cut]));
+                for value in 0..=255 {
+                    let mut changed = whole.clone();
+                    changed[cut] = value;
+                    assert_eq!(packet.is_acked_by(Seq(seq), &changed), changed == whole);
+                }
+            }
+        }
     }
 
     #[test]

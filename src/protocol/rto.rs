@@ -16,7 +16,8 @@
 use std::time::Duration;
 
 /// The shortest timeout once a round trip has been measured.
-pub const MIN_RTO: Duration = Duration::from_millis(10);
+pub const MIN_RTO: Duration = Duration::from_nanos(MIN_RTO_NANOS);
+const MIN_RTO_NANOS: u64 = 10_000_000;
 
 /// The protocol's own timeout, which the reference client uses for every packet.
 pub const PROTOCOL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -60,8 +61,8 @@ impl RtoConfig {
 #[derive(Clone, Debug)]
 pub struct Rto {
     config: RtoConfig,
-    /// In nanoseconds.
-    half_give_up: u64,
+    /// The give-up time in nanoseconds.
+    give_up: u64,
     /// The timeout before the first sample; with a fixed timeout the only one.
     initial: Duration,
     estimate: Option<Estimate>,
@@ -79,8 +80,8 @@ struct Estimate {
 impl Rto {
     /// Nothing is known yet but the ping, if that was measured or given.
     pub fn new(config: RtoConfig, ping: Option<Duration>) -> Self {
-        let (half_give_up, initial) = (nanos(config.give_up) / 2, config.initial_rto(ping));
-        Self { config, half_give_up, initial, estimate: None, kept_backoff: Duration::ZERO }
+        let (give_up, initial) = (nanos(config.give_up), config.initial_rto(ping));
+        Self { config, give_up, initial, estimate: None, kept_backoff: Duration::ZERO }
     }
 
     /// The smoothed round trip (SRTT); `None` before the first sample.
@@ -94,9 +95,9 @@ impl Rto {
         match self.estimate {
             Some(Estimate { srtt, rttvar }) if !self.config.fixed => {
                 let minimum = srtt + srtt / 4;
-                let limit = self.half_give_up.max(minimum);
-                let rto = Duration::from_nanos((srtt + 4 * rttvar).max(minimum).min(limit));
-                rto.max(MIN_RTO).min(self.config.give_up)
+                let limit = (self.give_up / 2).max(minimum);
+                let rto = (srtt + 4 * rttvar).max(minimum).min(limit);
+                Duration::from_nanos(rto.max(MIN_RTO_NANOS).min(self.give_up))
             }
             _ => self.initial.max(self.kept_backoff),
         }

@@ -229,13 +229,9 @@ impl Scheduler {
         self.outcome.get_or_insert(outcome);
     }
 
-    /// Whether every packet of the payload is acknowledged, once.
+    /// Whether every packet of the payload is acknowledged: each of them is one worker's at any time.
     fn is_complete(&self) -> bool {
-        let mut acked: Vec<_> = self.workers.iter().flat_map(Worker::acked_ranges).collect();
-        acked.sort_unstable_by_key(|range| range.first().0);
-        let covered =
-            acked.iter().try_fold(0, |end, range| (range.first().0 == end).then_some(range.end().0));
-        covered == Some(self.packets)
+        self.workers.iter().map(|worker| packets_in(&worker.acked_ranges())).sum::<u32>() == self.packets
     }
 
     fn next_assignment(&mut self, elapsed: Duration) -> Option<Step> {
@@ -316,35 +312,27 @@ impl Scheduler {
     }
 
     /// Seconds a packet for each worker: what its acks have shown, at least what it is waiting for just now; before its first
-    /// ack its latency times what the others' acks take of theirs (the median).
+    /// ack its latency times what the others' acks take of theirs.
     fn seconds_per_packet(&self, elapsed: Duration) -> Vec<f64> {
-        let mut ratios: Vec<f64> =
-            self.workers.iter().filter_map(|w| Some(w.measured_pace()? / w.latency()?)).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or(1.0);
-        let measured: Vec<f64> = self.workers.iter().filter_map(Worker::measured_pace).collect();
-        let mean = measured.iter().sum::<f64>() / measured.len() as f64;
-        let mean = if measured.is_empty() { 1.0 } else { mean };
+        let measured = || self.workers.iter().filter_map(|w| Some((w.measured_pace()?, w.latency())));
+        let paces: f64 = measured().map(|(pace, _)| pace).sum();
+        let latencies: f64 = measured().map(|(_, latency)| latency).sum();
+        let ratio = if latencies > 0.0 { paces / latencies } else { 1.0 };
         let pace = |w: &Worker| {
-            let expected = w.measured_pace().or(w.latency().map(|latency| latency * ratio)).unwrap_or(mean);
-            expected.max(w.waiting(elapsed).as_secs_f64())
+            w.measured_pace().unwrap_or(w.latency() * ratio).max(w.waiting(elapsed).as_secs_f64())
         };
         self.workers.iter().map(pace).collect()
     }
 }
 
-/// Shares of `total` in proportion to `weights`, by largest remainder; the sum is exact if there is any weight.
-fn in_proportion(total: u32, weights: &[f64]) -> Vec<u32> {
+/// Shares of `total` in proportion to `weights`: the sum is exact, and no share is off by more than one.
+fn in_proportion(total: u32, weights: &[f64]) -> impl Iterator<Item = u32> {
     let sum: f64 = weights.iter().sum();
-    let exact: Vec<f64> = weights.iter().map(|weight| f64::from(total) * weight / sum).collect();
-    let mut shares: Vec<u32> = exact.iter().map(|&share| (share as u32).min(total)).collect();
-    let missing = total.saturating_sub(shares.iter().fold(0, |sum, &share| share.saturating_add(sum)));
-    let mut by_remainder: Vec<usize> = (0..exact.len()).collect();
-    by_remainder.sort_by(|&i, &j| exact[j].fract().total_cmp(&exact[i].fract()));
-    for i in by_remainder.into_iter().cycle().take(missing as usize) {
-        shares[i] += 1;
-    }
-    shares
+    weights.iter().scan((0.0, 0), move |(weight, given), more| {
+        *weight += more;
+        let end = (f64::from(total) * *weight / sum).round() as u32;
+        Some(end - std::mem::replace(given, end))
+    })
 }
 
 /// The first `packets` of `ranges`, taken off them.

@@ -68,6 +68,8 @@ pub struct StopAndWait {
     /// The end of the whole transfer.
     deadline: Option<Instant>,
     outstanding: Option<Outstanding>,
+    /// Since the outstanding packet is being sent again.
+    resent: Option<Retransmission>,
     /// The last SEQ that was acknowledged after a retransmission.
     retransmitted: Option<Retransmitted>,
     /// Transmissions refused in a row.
@@ -80,13 +82,17 @@ pub struct StopAndWait {
 struct Outstanding {
     seq: Seq,
     first_sent: Instant,
-    /// The first retransmission, once there is one.
-    second_sent: Instant,
     last_sent: Instant,
     transmissions: u32,
     rto: Duration,
     refused: bool,
-    /// How long its retransmissions were held up here, which does not count for giving up.
+}
+
+/// What a packet has besides, once it is sent again.
+#[derive(Clone, Copy, Debug)]
+struct Retransmission {
+    second_sent: Instant,
+    /// How long the retransmissions were held up here, which does not count for giving up.
     held_up: Duration,
 }
 
@@ -118,6 +124,7 @@ impl StopAndWait {
             range: SeqRange::EMPTY,
             deadline,
             outstanding: None,
+            resent: None,
             retransmitted: None,
             refusals: 0,
             last_error: None,
@@ -139,7 +146,7 @@ impl StopAndWait {
         if self.refusals >= MAX_REFUSALS {
             return lost(LossReason::Refused { seq: out.seq, times: self.refusals });
         }
-        let given_up = out.first_sent + self.give_up + out.held_up;
+        let given_up = out.first_sent + self.time_to_give_up();
         if now >= given_up {
             let waited = now.saturating_duration_since(out.first_sent);
             let (seq, transmissions, last_error) = (out.seq, out.transmissions, self.last_error.take());
@@ -157,18 +164,20 @@ impl StopAndWait {
     /// unless the deadline has passed meanwhile.
     pub fn postpone(&mut self, now: Instant) -> Step {
         let Some(out) = &mut self.outstanding else { return self.poll(now) };
-        match out.transmissions {
-            1 => out.first_sent = now,
-            n => {
-                out.held_up += now.saturating_duration_since(out.last_sent);
-                out.second_sent = if n == 2 { now } else { out.second_sent };
+        match &mut self.resent {
+            None => out.first_sent = now,
+            Some(resent) => {
+                resent.held_up += now.saturating_duration_since(out.last_sent);
+                if out.transmissions == 2 {
+                    resent.second_sent = now;
+                }
             }
         }
         out.last_sent = now;
         let out = *out;
         match self.deadline {
             Some(deadline) if now >= deadline => Step::Ended(ExitReason::Stopped),
-            _ => self.transmission(&out),
+            _ => self.transmit_again(&out),
         }
     }
 
@@ -180,10 +189,9 @@ impl StopAndWait {
 
     /// Handles a datagram that came at `now`. Only the outstanding SEQ's ack makes way for the next packet.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
-        match (Ack::parse(datagram), self.outstanding) {
-            (Some(ack), Some(out)) if ack.seq == out.seq && ack.tid == self.tid => self.on_ack(out, now),
-            (Some(ack), _) if ack.tid == self.tid => self.on_stale_ack(ack.seq, now),
-            _ => self.ignored(),
+        match self.outstanding {
+            Some(out) if self.packet.is_acked_by(out.seq, datagram) => self.on_ack(out, now),
+            _ => self.on_other_datagram(now, datagram),
         }
     }
 
@@ -218,16 +226,9 @@ impl StopAndWait {
     fn transmit_next(&mut self, now: Instant) -> Step {
         let Some(seq) = self.lane.claim() else { return Step::Idle };
         let rto = self.rto.timeout();
-        self.transmit(Outstanding {
-            seq,
-            first_sent: now,
-            second_sent: now,
-            last_sent: now,
-            transmissions: 1,
-            rto,
-            refused: false,
-            held_up: Duration::ZERO,
-        })
+        self.outstanding =
+            Some(Outstanding { seq, first_sent: now, last_sent: now, transmissions: 1, rto, refused: false });
+        self.transmit(seq, 1, now, rto)
     }
 
     fn retransmit(&mut self, out: Outstanding, now: Instant) -> Step {
@@ -235,38 +236,40 @@ impl StopAndWait {
             self.refusals = 0;
         }
         let transmissions = out.transmissions.saturating_add(1);
-        let second_sent = if transmissions == 2 { now } else { out.second_sent };
+        self.resent.get_or_insert(Retransmission { second_sent: now, held_up: Duration::ZERO });
         let rto = self.rto.backed_off(out.rto);
-        self.transmit(Outstanding { second_sent, last_sent: now, transmissions, rto, refused: false, ..out })
-    }
-
-    fn transmit(&mut self, out: Outstanding) -> Step {
+        let out = Outstanding { last_sent: now, transmissions, rto, refused: false, ..out };
         self.outstanding = Some(out);
-        self.transmission(&out)
+        self.transmit_again(&out)
     }
 
-    fn transmission(&self, out: &Outstanding) -> Step {
-        let mut wait = out.rto;
-        if out.transmissions > 1 {
-            wait = wait.min((self.give_up + out.held_up).saturating_sub(out.last_sent - out.first_sent));
-        }
+    fn transmit_again(&self, out: &Outstanding) -> Step {
+        let left = self.time_to_give_up().saturating_sub(out.last_sent - out.first_sent);
+        self.transmit(out.seq, out.transmissions, out.last_sent, out.rto.min(left))
+    }
+
+    #[inline]
+    fn transmit(&self, seq: Seq, transmission: u32, now: Instant, mut wait: Duration) -> Step {
         if let Some(deadline) = self.deadline {
-            wait = wait.min(deadline.saturating_duration_since(out.last_sent));
+            wait = wait.min(deadline.saturating_duration_since(now));
         }
-        let bytes = self.range.packet_bytes(out.seq);
-        Step::Transmit { seq: out.seq, transmission: out.transmissions, bytes, wait }
+        Step::Transmit { seq, transmission, bytes: self.range.packet_bytes(seq), wait }
+    }
+
+    /// How long after its first transmission a packet is given up.
+    fn time_to_give_up(&self) -> Duration {
+        self.give_up + self.resent.map_or(Duration::ZERO, |resent| resent.held_up)
     }
 
     fn on_ack(&mut self, out: Outstanding, now: Instant) -> Received {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
-        if out.transmissions == 1 {
-            self.on_sample(round_trip);
-        } else {
+        if let Some(Retransmission { second_sent, .. }) = self.resent.take() {
             self.rto.on_ambiguous_ack();
-            let Outstanding { seq, second_sent, .. } = out;
-            self.retransmitted = Some(Retransmitted { seq, round_trip, second_sent });
+            self.retransmitted = Some(Retransmitted { seq: out.seq, round_trip, second_sent });
             after = now.saturating_duration_since(out.last_sent);
+        } else {
+            self.on_sample(round_trip);
         }
         self.outstanding = None;
         self.refusals = 0;
@@ -277,25 +280,24 @@ impl StopAndWait {
 
     /// A second ack of a retransmitted SEQ shows that its first transmission had arrived: its two acks are two round trips.
     /// The shorter one is the sample, since a network that duplicates the only ack makes the other one too long.
-    fn on_stale_ack(&mut self, seq: Seq, now: Instant) -> Received {
-        if let Some(resent) = self.retransmitted.take_if(|resent| resent.seq == seq) {
+    #[cold]
+    fn on_other_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
+        let ack = Ack::parse(datagram).filter(|ack| ack.tid == self.tid);
+        let is_second = |resent: &mut Retransmitted| ack.is_some_and(|ack| ack.seq == resent.seq);
+        if let Some(resent) = self.retransmitted.take_if(is_second) {
             self.on_sample(resent.round_trip.min(now.saturating_duration_since(resent.second_sent)));
             let timeout = self.rto.timeout();
             if let Some(out) = &mut self.outstanding {
                 out.rto = out.rto.max(timeout);
             }
         }
-        self.ignored()
+        self.lane.count_ignored();
+        Received::Ignored
     }
 
     fn on_sample(&mut self, round_trip: Duration) {
         self.rto.on_sample(round_trip);
         self.rto.srtt().inspect(|&srtt| self.lane.publish_srtt(srtt));
-    }
-
-    fn ignored(&mut self) -> Received {
-        self.lane.count_ignored();
-        Received::Ignored
     }
 }
 

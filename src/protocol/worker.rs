@@ -179,9 +179,9 @@ impl Worker {
         self.lane.time_per_packet().map(|time| time.as_secs_f64().max(1e-9))
     }
 
-    /// Its latency in seconds, also if that is only assumed.
-    pub(super) fn latency(&self) -> Option<f64> {
-        self.target.latency.map(|latency| latency.rtt.as_secs_f64().max(1e-6))
+    /// Its latency in seconds, also if that is only assumed; a microsecond in mode 2.
+    pub(super) fn latency(&self) -> f64 {
+        self.target.latency.map_or(0.0, |latency| latency.rtt.as_secs_f64()).max(1e-6)
     }
 
     /// How long it has been waiting for an ack, if it is at work.

@@ -204,6 +204,7 @@ fn a_second_ack_of_a_retransmitted_seq_is_a_sample_and_extends_the_running_timer
     let ack = |seq| ack(TID.0, seq);
     assert_eq!(seen(&world.machine.poll(now)), Seen::Transmit(0, 1));
     assert_eq!(seen(&world.machine.poll(now + ms(1000))), Seen::Transmit(0, 2));
+    world.machine.encode(Seq(0), b"payload");
     let after = |ms_| now + ms(ms_);
     world.machine.handle_datagram(after(1200), &ack(0));
     assert_eq!(world.lane.srtt(), None, "the ack of either transmission");
