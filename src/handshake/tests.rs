@@ -112,6 +112,17 @@ fn a_local_address_that_does_not_fit_is_a_mistake_in_the_command() {
     assert!(try_from("192.0.2.77", "127.0.0.1:9").contains("does not have"));
 }
 
+/// Only opens the socket, so that nothing is sent.
+#[test]
+fn an_orchestrator_out_of_reach_of_the_local_address_is_a_mistake_too() {
+    let error = open("198.51.100.1:9".parse().unwrap(), Some([127, 0, 0, 1].into())).unwrap_err();
+    match error {
+        Error::Bind { why, .. } => assert!(why.contains("cannot be reached from that address")),
+        Error::Orchestrator { .. } => crate::testing::skipped("this host has no route to other hosts"),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Connecting to a broadcast address is forbidden, so nothing is sent.
 #[test]
 fn what_has_nothing_to_do_with_the_local_address_is_not_blamed_on_it() {
