@@ -271,3 +271,124 @@ impl AckSocket {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Tid;
+    use crate::protocol::lane::Lane;
+    use crate::protocol::rto::RtoConfig;
+    use crate::testing::{ack, start};
+
+    const TID: u64 = u64::MAX;
+    const LAST: u32 = u32::MAX - 1;
+
+    /// A sender of one packet with the longest header there is, to a socket that acknowledges by hand.
+    fn sender() -> (Sender, channel::Receiver<(WorkerId, Message)>, channel::Sender<SeqRange>, UdpSocket) {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let lane = Arc::new(Lane::new(start()));
+        lane.set_range(Seq(LAST), Seq(LAST + 1));
+        let hour = Duration::from_secs(3600);
+        let config = RtoConfig { first_timeout: hour, fixed: true, give_up: hour * 4 };
+        let (to_main, messages) = channel::unbounded();
+        let (work, work_to_do) = channel::bounded(1);
+        let sender = Sender {
+            worker: WorkerId(7),
+            target: receiver.local_addr().unwrap(),
+            bind: None,
+            machine: StopAndWait::new(Tid(TID), config, lane, None, None),
+            payload: Payload::from_bytes("payload").unwrap(),
+            trace: Trace::Packets,
+            work: work_to_do,
+            messages: to_main,
+            stop: Arc::default(),
+        };
+        (sender, messages, work, receiver)
+    }
+
+    fn range() -> SeqRange {
+        SeqRange::over_bytes(Seq(LAST), 0..7).unwrap()
+    }
+
+    #[test]
+    fn the_longest_ack_and_one_byte_more_is_no_ack() {
+        let (sender, messages, work, receiver) = sender();
+        work.send(range()).unwrap();
+        drop(work);
+        let thread = std::thread::spawn(|| sender.run());
+        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
+        let longest = ack(TID, LAST);
+        assert_eq!(longest.len(), MAX_ACK_LEN);
+        receiver.send_to(&[&longest[..], b"x"].concat(), from).unwrap();
+        receiver.send_to(&longest, from).unwrap();
+        thread.join().unwrap();
+        let told: Vec<_> = messages.iter().map(|(worker, message)| (worker.0, message)).collect();
+        assert!(
+            matches!(
+                &told[..],
+                [
+                    (7, Message::PacketSent { transmission: 1, .. }),
+                    (7, Message::PacketReceived { datagram, acked_after: None }),
+                    (7, Message::PacketReceived { acked_after: Some(_), .. }),
+                    (7, Message::Signal(Signal::Completed)),
+                ] if datagram.len() == MAX_ACK_LEN + 1
+            ),
+            "{} messages",
+            told.len()
+        );
+    }
+
+    #[test]
+    fn what_has_arrived_is_handled_before_a_timer_counts() {
+        let (mut sender, _messages, _work, receiver) = sender();
+        let socket = udp::connect(None, sender.target).unwrap();
+        receiver.connect(socket.local_addr().unwrap()).unwrap();
+        let mut socket = AckSocket { socket, timeout_range: UNSET, buffer: [0; MAX_ACK_LEN + 1] };
+        let now = Instant::now();
+        sender.machine.begin(range());
+        assert!(matches!(sender.machine.poll(now), Step::Transmit { .. }));
+        sender.machine.encode(Seq(LAST), b"payload");
+        receiver.send(b"junk").unwrap();
+        receiver.send(&ack(TID, LAST)).unwrap();
+        // A timer was due long ago; junk and ack wait in the socket.
+        let began = now - Duration::from_secs(9000);
+        assert!(sender.receive(&mut socket, began, Duration::from_secs(1)).is_ok());
+        assert_eq!(sender.machine.outstanding(), None);
+        // Nothing is waiting: the socket says so instead of waiting.
+        sender.receive_pending(&mut socket, now);
+    }
+
+    #[test]
+    fn a_stopped_sender_sends_nothing_more() {
+        let (sender, messages, work, receiver) = sender();
+        sender.stop.store(true, Relaxed);
+        work.send(range()).unwrap();
+        sender.run();
+        let last = messages.iter().last().map(|(_, message)| message);
+        assert!(matches!(last, Some(Message::Signal(Signal::Exited(ExitReason::Stopped)))));
+        receiver.set_nonblocking(true).unwrap();
+        assert!(receiver.recv(&mut [0; 200]).is_err());
+    }
+
+    #[test]
+    fn the_read_timeout_follows_the_wait_and_long_waits_are_sliced() {
+        let socket = udp::connect(None, "127.0.0.1:9".parse().unwrap()).unwrap();
+        let mut socket = AckSocket { socket, timeout_range: UNSET, buffer: [0; MAX_ACK_LEN + 1] };
+        let ms = Duration::from_millis;
+        // Multiples of the kernel's ticks, so that they come back as they were set.
+        for (wait, timeout) in [
+            (ms(200), ms(200)),
+            (ms(204), ms(200)), // near enough
+            (ms(196), ms(200)),
+            (ms(180), ms(180)),
+            (ms(240), ms(240)),
+            (ms(80_000), ms(70_000)),
+            (ms(100), ms(100)),
+        ] {
+            socket.set_timeout(wait).unwrap();
+            assert_eq!(socket.socket.read_timeout().unwrap(), Some(timeout), "{wait:?}");
+        }
+        socket.set_timeout(Duration::ZERO).unwrap();
+        assert!(socket.socket.read_timeout().unwrap().is_some(), "no wait is not for ever");
+    }
+}

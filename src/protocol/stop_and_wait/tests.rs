@@ -344,3 +344,97 @@ fn nothing_is_sent_after_the_deadline() {
     assert_eq!(machine.poll(begin + ms(900)), Step::Ended(ExitReason::Stopped));
     assert_eq!(machine.outstanding(), Some(Seq(0)));
 }
+
+#[test]
+fn a_packet_that_was_held_up_starts_its_timers_when_it_leaves() {
+    let mut world = World::new(2, CONFIG, constant(ms(10)), never);
+    let now = world.now;
+    let at = |milliseconds| now + ms(milliseconds);
+    let wait = |step| match step {
+        Step::Transmit { wait, .. } => wait,
+        step => panic!("{step:?}"),
+    };
+    assert_eq!(wait(world.machine.poll(now)), ms(1000));
+    assert_eq!(wait(world.machine.postpone(at(40_000))), ms(1000));
+    world.machine.encode(Seq(0), b"payload");
+    assert_eq!(world.machine.poll(at(40_000)), Step::Wait(at(41_000)));
+    // The retransmission as well, and the time that it was held up does not count for giving up.
+    assert_eq!(wait(world.machine.poll(at(41_000))), ms(1500));
+    assert_eq!(wait(world.machine.postpone(at(81_000))), ms(1500));
+    assert_eq!(world.machine.poll(at(81_000)), Step::Wait(at(82_500)));
+    assert_eq!(wait(world.machine.poll(at(82_500))), ms(2000));
+    assert_eq!(wait(world.machine.postpone(at(83_000))), ms(2000));
+    let give_up = at(40_000 + 30_000 + 40_000 + 500);
+    let mut now = at(83_000);
+    let end = loop {
+        match world.machine.poll(now) {
+            Step::Wait(until) => now = until,
+            Step::Transmit { wait, .. } => assert!(wait <= give_up - now),
+            end => break end,
+        }
+    };
+    assert_eq!(now, give_up);
+    let Step::Ended(ExitReason::Lost(LossReason::Silent { waited, .. })) = end else { panic!("{end:?}") };
+    assert_eq!(waited, ms(70_500), "what it says is what passed");
+}
+
+#[test]
+fn a_second_ack_counts_from_the_retransmission_that_was_held_up() {
+    let mut world = World::new(2, CONFIG, constant(ms(10)), never);
+    let at = |milliseconds| world.start + ms(milliseconds);
+    let (start, acked) = (at(0), at(1700));
+    let (second, third, again) = (at(1000), at(1500), at(1750));
+    world.machine.poll(start);
+    world.machine.poll(second);
+    world.machine.postpone(third);
+    world.machine.encode(Seq(0), b"payload");
+    world.machine.handle_datagram(acked, &ack(TID.0, 0));
+    world.machine.handle_datagram(again, &ack(TID.0, 0));
+    assert_eq!(world.lane.srtt(), Some(ms(250)), "from the second transmission to the second ack");
+}
+
+#[test]
+fn nothing_that_was_held_up_leaves_after_the_deadline() {
+    let begin = start();
+    let lane = Arc::new(Lane::new(begin));
+    let mut machine = machine(&lane, 5, CONFIG, None, Some(begin + ms(900)));
+    assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
+    assert!(matches!(machine.postpone(begin + ms(400)), Step::Transmit { wait, .. } if wait == ms(500)));
+    assert_eq!(machine.postpone(begin + ms(900)), Step::Ended(ExitReason::Stopped));
+    assert_eq!(lane.transmissions(), 0);
+}
+
+#[test]
+fn an_error_that_an_ack_has_outlived_is_not_the_reason() {
+    for (seq, expected) in [(0, Some("no buffer space".to_owned())), (1, None)] {
+        let mut world = World::new(3, CONFIG, constant(ms(10)), move |lost, _| lost == seq);
+        world.machine.handle_error("no buffer space".to_owned());
+        let end = world.run();
+        let Step::Ended(ExitReason::Lost(LossReason::Silent { last_error, .. })) = end else {
+            panic!("{end:?}")
+        };
+        assert_eq!(last_error, expected);
+    }
+}
+
+#[test]
+fn the_first_refusal_in_a_row_is_told() {
+    let mut world = World::new(2, CONFIG, constant(ms(10)), |_, n| n <= 2);
+    assert!(!world.machine.handle_refusal(), "nothing is outstanding");
+    let mut firsts = Vec::new();
+    let end = loop {
+        match world.machine.poll(world.now) {
+            Step::Transmit { seq, transmission, .. } => {
+                world.carry(seq, transmission);
+                if transmission <= 2 {
+                    firsts.push(world.machine.handle_refusal());
+                    assert!(world.machine.is_refused());
+                }
+            }
+            Step::Wait(until) => world.advance(until),
+            end => break end,
+        }
+    };
+    assert_eq!((end, firsts), (Step::Idle, vec![true, false, true, false]));
+    assert!(!world.machine.is_refused());
+}
