@@ -27,7 +27,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(5);
 const ALL_PAUSES: Duration = Duration::from_millis(100);
 
 /// A thread's stack, in bytes. Its buffers are 3 KB.
-const STACK: usize = 64 * 1024;
+const STACK: usize = 65_536;
 
 /// Where nothing listens, so that a host answers "port unreachable": traceroute's first port.
 const PROBE_PORT: u16 = 33434;

@@ -320,6 +320,21 @@ fn one_lost_echo_does_not_cost_the_whole_second() {
     drop(held);
 }
 
+/// Their sockets would take descriptors from the transfer.
+#[test]
+fn with_many_receivers_no_thread_is_left_behind() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let ping: Probe = |_, _, _| {
+        if ASKED.fetch_add(1, Relaxed) == 100 {
+            thread::sleep(ms(200));
+        }
+        Reply::Icmp(ms(1))
+    };
+    let end = Instant::now() + HOUR;
+    let method = Method { ping: Some(ping), extra_wait: |_| Duration::ZERO, ..BY_ICMP };
+    assert_eq!(probe_all(method, &[host(1); 97], end, end).concat().len(), 97 * ECHOES);
+}
+
 #[test]
 fn what_is_missing_is_waited_for_as_long_as_it_may_reasonably_take() {
     assert_eq!(extra_wait(ms(400)), ms(520), "a quarter more than the slowest answer took");
