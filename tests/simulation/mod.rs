@@ -5,7 +5,6 @@
 //! as many as wanted.
 
 mod audit;
-mod first_timeout;
 mod machine;
 mod network;
 mod rebalance;
@@ -15,6 +14,7 @@ mod sabotage;
 mod scenario;
 mod silence;
 mod tally;
+mod timeouts;
 
 use run::Summary;
 use scenario::Scenario;

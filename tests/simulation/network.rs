@@ -40,6 +40,9 @@ pub struct Network {
     expiry: Option<Instant>,
     /// The longest that anything assured takes one way.
     soon: Duration,
+    /// The time that the shared link needs for a data packet, and when it is free again.
+    bottleneck: Duration,
+    link_free_at: Instant,
     rng: Rng,
     ends: Vec<End>,
     pub exercised: Exercised,
@@ -69,6 +72,8 @@ impl Network {
             start,
             expiry: scenario.expiry.map(|at| start + at),
             soon: scenario.timing.give_up / 16,
+            bottleneck: scenario.bottleneck,
+            link_free_at: start,
             rng: Rng::new(seed),
             ends: scenario.receivers.iter().enumerate().map(end).collect(),
             exercised: Exercised::default(),
@@ -80,6 +85,11 @@ impl Network {
         self.ends[receiver].ledger.received.contains(seq.0)
     }
 
+    /// The packets that came to a receiver after one whose ack was not lost.
+    pub fn spurious(&self) -> u64 {
+        self.ends.iter().map(|end| end.ledger.counts.spurious).sum()
+    }
+
     /// What all receivers together have of each packet.
     pub fn stored(&self, seq: Seq) -> impl Iterator<Item = &[u8]> {
         self.ends.iter().filter_map(move |end| end.ledger.payload_of(seq.0))
@@ -88,9 +98,7 @@ impl Network {
     /// The client sends a datagram to a receiver, for the nth time.
     pub fn send(&mut self, now: Instant, receiver: usize, transmission: u32, datagram: &[u8]) -> Arrivals {
         let (end, rng) = (&mut self.ends[receiver], &mut self.rng);
-        if std::mem::take(&mut end.profile.loses_first) {
-            return Vec::new();
-        }
+        self.link_free_at = self.link_free_at.max(now) + self.bottleneck;
         let profile = &end.profile;
         let copies = 1 + usize::from(rng.chance(profile.duplication[OUTBOUND])) * (1 + rng.below(2));
         let mut arrivals = Vec::new();
@@ -103,7 +111,7 @@ impl Network {
             if copies > 1 {
                 self.exercised.note(Class::Duplicate);
             }
-            let at = end.arrives(now + delay, OUTBOUND, &mut self.exercised);
+            let at = end.arrives(self.link_free_at + delay, OUTBOUND, &mut self.exercised);
             arrivals.push((at, Arrival::AtReceiver { datagram: datagram.into(), assured }));
         }
         arrivals
@@ -197,6 +205,9 @@ fn receiver(profile: &Profile, expiry: Option<Duration>) -> loopback::Receiver {
             (Condition::Closed, Some(lasts)) if fate.after == 0 => receiver.opens_after(lasts),
             (Condition::Closed, lasts) => receiver.closes_after_acks(fate.after, lasts),
         };
+    }
+    for (when, fault) in &profile.rules {
+        receiver = receiver.rule(when.clone(), fault.clone());
     }
     let possible = chances.into_iter().filter(|(chance, _)| *chance > 0.0);
     possible.fold(receiver, |receiver, (chance, fault)| receiver.rule(When::Chance(chance), fault))

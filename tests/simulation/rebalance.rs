@@ -4,8 +4,6 @@ use super::machine;
 use super::rng::Rng;
 use super::run::{self, Summary};
 use super::scenario::{Profile, Scenario};
-use mdalp::protocol::Tid;
-use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::scheduler::Outcome;
 use std::time::Duration;
 
@@ -28,30 +26,11 @@ impl Receivers {
         }
     }
 
-    /// A transfer of so many bytes to them over a network without fault.
+    /// A transfer of this many bytes to them over a network without fault.
     fn scenario(&self, bytes: usize, rebalance: bool) -> Scenario {
         let profile = |ack: &Duration| Profile { delay: *ack / 2, ..Profile::default() };
-        Scenario {
-            seed: 1,
-            tid: Tid(3740),
-            payload: vec![7; bytes],
-            list: (0..self.acks.len()).collect(),
-            latencies: self.pings.clone(),
-            pinged: true,
-            single: None,
-            failover: true,
-            rebalance,
-            timing: RtoConfig {
-                first_timeout: Duration::from_secs(3),
-                fixed: false,
-                give_up: Duration::from_secs(30),
-            },
-            deadline: None,
-            measuring: Duration::ZERO,
-            scheduling: super::scenario::Scheduling::default(),
-            receivers: self.acks.iter().map(profile).collect(),
-            expiry: None,
-        }
+        let receivers = self.pings.iter().copied().zip(self.acks.iter().map(profile)).collect();
+        Scenario { rebalance, ..Scenario::usual(1, bytes, receivers) }
     }
 
     fn transfer(&self, bytes: usize, rebalance: bool) -> Summary {

@@ -26,6 +26,8 @@ pub struct Summary {
     pub exercised: Exercised,
     pub packets: u32,
     pub transmissions: u64,
+    /// Of these, the ones that came to a receiver after one whose ack is not lost.
+    pub spurious: u64,
     pub steps: u64,
     /// The first packet to each receiver.
     pub first: Vec<FirstPacket>,
@@ -244,6 +246,7 @@ impl<'a> Simulation<'a> {
             exercised: self.exercised | self.network.exercised | self.audit.exercised,
             packets: self.scheduler.packets(),
             transmissions: workers.iter().map(|worker| worker.lane().transmissions()).sum(),
+            spurious: self.network.spurious(),
             steps: self.steps,
             first: self.threads.iter().map(|thread| thread.first).collect(),
         }

@@ -1,7 +1,7 @@
 //! What a seed stands for: a transfer, its options, and a network with a will of its own.
 
 use super::rng::Rng;
-pub use crate::loopback::Condition;
+pub use crate::loopback::{Condition, Fault, When};
 use mdalp::protocol::plan::{self, Plan};
 use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::scheduler::{Config, Scheduler};
@@ -35,6 +35,8 @@ pub struct Scenario {
     pub receivers: Vec<Profile>,
     /// From this time on nobody acknowledges any more.
     pub expiry: Option<Duration>,
+    /// The time that the link to all receivers needs for a data packet; later ones queue up.
+    pub bottleneck: Duration,
 }
 
 /// How the machine that the client runs on behaves.
@@ -75,8 +77,8 @@ pub struct Profile {
     pub fates: Vec<Fate>,
     /// Whether every retransmission of a packet is acknowledged, and soon.
     pub reliable: bool,
-    /// Whether the first transmission of the first packet is lost.
-    pub loses_first: bool,
+    /// What else it does, as the loopback servers say it.
+    pub rules: Vec<(When, Fault)>,
     pub start: Start,
 }
 
@@ -128,6 +130,7 @@ impl Scenario {
             rebalance: rng.chance(0.4),
             deadline: rng.chance(0.12).then(|| Duration::from_secs_f64(about * rng.between(0.1, 4.0))),
             expiry: rng.chance(0.05).then(|| Duration::from_secs_f64(about * rng.between(0.1, 1.5))),
+            bottleneck: Duration::ZERO,
             measuring,
             scheduling: scheduling(timing, &mut rng),
             timing,
@@ -136,6 +139,33 @@ impl Scenario {
             latencies,
             pinged: pinged && single.is_none(),
             receivers,
+        }
+    }
+
+    /// A transfer of `bytes` to these receivers, each with its ping, by a client with the default options.
+    pub fn usual(seed: u64, bytes: usize, receivers: Vec<(Duration, Profile)>) -> Self {
+        let (latencies, receivers): (Vec<_>, Vec<_>) = receivers.into_iter().unzip();
+        Self {
+            seed,
+            tid: Tid(3740),
+            payload: vec![7; bytes],
+            list: (0..receivers.len()).collect(),
+            latencies,
+            pinged: true,
+            single: None,
+            failover: true,
+            rebalance: false,
+            timing: RtoConfig {
+                first_timeout: Duration::from_secs(3),
+                fixed: false,
+                give_up: Duration::from_secs(30),
+            },
+            deadline: None,
+            measuring: Duration::ZERO,
+            scheduling: Scheduling::default(),
+            receivers,
+            expiry: None,
+            bottleneck: Duration::ZERO,
         }
     }
 
