@@ -326,6 +326,18 @@ fn data_of_no_transaction_and_no_data_at_all_are_remarked_and_not_acknowledged()
 }
 
 #[test]
+fn what_would_exceed_the_limit_is_neither_kept_nor_acknowledged() {
+    let servers = Servers::start(Script { limit: 150, ..Script::new().receivers(1) });
+    let client = Client::assigned_by(&servers);
+    client.send(0, 0, &[b'x'; 100]);
+    client.transmit(0, 1, b"y");
+    assert!(!client.await_ack(0, 1, ms(50)));
+    let transaction = servers.finish();
+    assert_eq!(transaction.length, 100);
+    assert!(transaction.remarks.contains(&Remark::Full { receiver: "R1".to_string() }));
+}
+
+#[test]
 fn a_receiver_that_dies_gives_so_many_acks_and_no_more() {
     let servers = Servers::start(Script::new().receiver(Receiver::named("A").dies_after_acks(2)));
     let client = Client::assigned_by(&servers);

@@ -65,7 +65,7 @@ fn cases() -> io::Result<Vec<Case>> {
     let bound = bound_of_plan(recorded::LENGTH as u64, &pings, &acks)?;
     let recorded_case = |name, losses, rebalance, target| Case {
         name,
-        script: recorded::script(SCALE, losses),
+        script: Script::new().with(recorded::receivers(SCALE, losses)),
         bytes: recorded::LENGTH as u64,
         arguments: arguments(&pings, rebalance),
         bound,
@@ -108,7 +108,7 @@ fn misleading(
         .map(|(ack, n): (&Duration, u32)| Receiver::named(format!("R{n}")).ack_delay(*ack));
     Case {
         name,
-        script: receivers.fold(Script::new(), Script::receiver),
+        script: Script::new().with(receivers),
         bytes,
         arguments: arguments(&pings, rebalance),
         bound: clairvoyant(bytes, acks),

@@ -61,6 +61,6 @@ fn lossy(acks: &[Duration], rate: f64, seed: u64) -> Script {
         .iter()
         .zip(1..)
         .map(|(ack, n): (&Duration, u32)| Receiver::named(format!("R{n}")).ack_delay(*ack).jitter(*ack / 64));
-    let script = receivers.fold(Script::new(), Script::receiver);
+    let script = Script::new().with(receivers);
     script.data_loss(rate).ack_loss(rate).seed(seed + 1)
 }

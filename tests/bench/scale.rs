@@ -66,7 +66,7 @@ fn by_receivers(options: &Options) -> io::Result<()> {
 
 fn delayed(count: usize, delay: Duration) -> Script {
     let receivers = (1..=count).map(|n| Receiver::named(format!("R{n}")).ack_delay(delay));
-    receivers.fold(Script::new(), Script::receiver)
+    Script::new().with(receivers)
 }
 
 /// Payloads of which the last one is cut by a deadline.

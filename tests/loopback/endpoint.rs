@@ -95,6 +95,10 @@ impl Endpoint {
                 continue;
             }
             let Some((data, case)) = self.understand(datagram) else { continue };
+            if self.shared.is_full() {
+                self.shared.transactions.stray(Remark::Full { receiver: self.name.clone() });
+                continue;
+            }
             if plain {
                 // As quick as it can be, for measurements.
                 let payload = data.payload.len();
@@ -107,6 +111,7 @@ impl Endpoint {
                 };
                 let _ = socket.send_to(wire::turn_into_ack(datagram, payload), from);
                 case.count_new(new_bytes);
+                self.shared.keeps(new_bytes);
                 self.shared.transactions.acknowledged(&case);
                 continue;
             }
@@ -114,6 +119,7 @@ impl Endpoint {
             let arrival = Arrival { now, since_assigned, data, from, assured: false };
             let reply = self.model.on_data(&arrival, &mut lock(case.ledger(self.index)));
             case.count_new(reply.new_bytes);
+            self.shared.keeps(reply.new_bytes);
             let closes = reply.closes;
             self.send(&socket, &case, seq, from, reply);
             if let Some(time) = closes {

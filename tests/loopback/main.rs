@@ -1,4 +1,6 @@
-//! MDALP servers on this machine, to try a client by hand: `cargo run --example loopback -- --help`.
+//! MDALP servers, to try a client by hand: `cargo run --example loopback -- --help`.
+
+#![allow(clippy::indexing_slicing)]
 
 #[path = "mod.rs"]
 mod loopback;
@@ -7,8 +9,10 @@ use lexopt::prelude::*;
 use loopback::{Expectation, Part, Script, Servers, Transaction, recorded, spec};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 const USAGE: &str = "\
@@ -17,8 +21,8 @@ Usage: loopback [OPTION]...
 An MDALP orchestrator on 127.0.0.1 and receivers on 127.0.0.2, 127.0.0.3, ..., to send files to from another
 terminal. They assign transactions, acknowledge, and judge every transaction by what came.
 
-Receivers (three with unlike delays, if none are named):
-  --receivers N        N receivers that acknowledge at once
+Receivers (three with different delays, if none are named):
+  --receivers N        N receivers that acknowledge immediately
   --receiver SPEC      one receiver in words, see below; may be given several times
   --profile recorded   the three receivers of the recorded transaction, with its delays and losses
   --scale S            divides the delays of the profile (1)
@@ -29,16 +33,19 @@ Receivers (three with unlike delays, if none are named):
 
 Addresses:
   --port N             the orchestrator's port; 0: any free one (4650)
-  --receiver-port N    the port of all receivers; 0: any free one (4651)
-  --ipv6               everything on [::1], with one receiver
+  --receiver-port N    the port of all receivers; 0: any free one (4650)
+  --ipv6               everything on [::1], with one receiver, by default on port 4651
+  --address ADDRESS    the orchestrator's address, for a laboratory's network; each receiver then needs an at=ADDRESS.
+                       Nothing is authenticated: whoever can reach the servers can fill --limit bytes
   --ready-file PATH    when ready, gets one line: orchestrator address, its port, the receivers' port
 
 Transactions:
   --expect FILE        judge a transaction as soon as the bytes of FILE have come
   --idle SEC           judge one that looks finished after SEC quiet seconds, any other after five times that (2)
   --one-at-a-time      keep clients waiting while a transaction is not judged
-  --assign-after SEC   answer an intent so much later (0)
+  --assign-after SEC   answer an intent this much later (0)
   --store DIR          write every payload to DIR/TID.bin
+  --limit BYTES        keep at most this much of all payloads together; more is not acknowledged (1000000000)
   --fast               keep no payloads, for measurements with large files
   --transactions N     end with exit status 0 after N judged transactions
   -h, --help           this text
@@ -54,25 +61,18 @@ receiver's part below it. Exit status: 0 after N transactions, 1 a system's erro
 const PORTS: &str = "a port, 0 to 65535";
 const SECONDS: &str = "a number of seconds, 0 to 1000000";
 
+/// The port of orchestrator and receivers, which have addresses of their own.
+const PORT: u16 = 4650;
+
 struct Options {
     script: Script,
     receivers: usize,
     profile: bool,
     scale: f64,
     losses: bool,
-    loss: f64,
-    ack_loss: f64,
-    seed: u64,
-    port: u16,
-    receiver_port: u16,
-    ipv6: bool,
     ready_file: Option<PathBuf>,
     expect: Option<PathBuf>,
-    idle: Duration,
-    one_at_a_time: bool,
-    assign_after: Duration,
     store: Option<PathBuf>,
-    fast: bool,
     transactions: Option<u64>,
 }
 
@@ -105,39 +105,64 @@ fn printed(result: io::Result<()>) -> ExitCode {
 }
 
 fn parse() -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options::default();
+    let script = Script {
+        orchestrator_port: PORT,
+        receiver_port: PORT,
+        idle: Some(Duration::from_secs(2)),
+        limit: 1_000_000_000,
+        ..Script::new()
+    };
+    let mut options = Options {
+        script,
+        receivers: 0,
+        profile: false,
+        scale: 1.0,
+        losses: true,
+        ready_file: None,
+        expect: None,
+        store: None,
+        transactions: None,
+    };
+    let mut receiver_port = None;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
+        let script = &mut options.script;
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("receivers") => options.receivers = number(&mut parser, "--receivers", "a number")?,
-            Long("receiver") => options.add_receiver(&parser.value()?.string()?)?,
+            Long("receiver") => add_receiver(script, &parser.value()?.string()?)?,
             Long("profile") => options.profile = take(&mut parser, "--profile", profile, "'recorded'")?,
             Long("scale") => options.scale = take(&mut parser, "--scale", scale, "0.001 to 1000000")?,
             Long("losses") => options.losses = take(&mut parser, "--losses", on_or_off, "'on' or 'off'")?,
-            Long("loss") => options.loss = take(&mut parser, "--loss", spec::probability, "0 to 1")?,
+            Long("loss") => script.data_loss = take(&mut parser, "--loss", spec::probability, "0 to 1")?,
             Long("ack-loss") => {
-                options.ack_loss = take(&mut parser, "--ack-loss", spec::probability, "0 to 1")?
+                script.ack_loss = take(&mut parser, "--ack-loss", spec::probability, "0 to 1")?
             }
-            Long("seed") => options.seed = number(&mut parser, "--seed", "a number")?,
-            Long("port") => options.port = number(&mut parser, "--port", PORTS)?,
-            Long("receiver-port") => options.receiver_port = number(&mut parser, "--receiver-port", PORTS)?,
-            Long("ipv6") => options.ipv6 = true,
+            Long("seed") => script.seed = number(&mut parser, "--seed", "a number")?,
+            Long("port") => script.orchestrator_port = number(&mut parser, "--port", PORTS)?,
+            Long("receiver-port") => receiver_port = Some(number(&mut parser, "--receiver-port", PORTS)?),
+            Long("ipv6") => script.address = Ipv6Addr::LOCALHOST.into(),
+            Long("address") => {
+                script.address = take(&mut parser, "--address", spec::address, "an address of this host")?;
+            }
             Long("ready-file") => options.ready_file = Some(parser.value()?.into()),
             Long("expect") => options.expect = Some(parser.value()?.into()),
-            Long("idle") => options.idle = take(&mut parser, "--idle", spec::seconds, SECONDS)?,
-            Long("one-at-a-time") => options.one_at_a_time = true,
+            Long("idle") => script.idle = Some(take(&mut parser, "--idle", spec::seconds, SECONDS)?),
+            Long("one-at-a-time") => script.one_at_a_time = true,
             Long("assign-after") => {
-                options.assign_after = take(&mut parser, "--assign-after", spec::seconds, SECONDS)?;
+                script.answers[0].after = take(&mut parser, "--assign-after", spec::seconds, SECONDS)?;
             }
             Long("store") => options.store = Some(parser.value()?.into()),
-            Long("fast") => options.fast = true,
+            Long("limit") => script.limit = number(&mut parser, "--limit", "a number")?,
+            Long("fast") => script.keep_payload = false,
             Long("transactions") => {
                 options.transactions = Some(number(&mut parser, "--transactions", "a number")?);
             }
             other => return Err(other.unexpected()),
         }
     }
+    let usual = if options.script.address == Ipv6Addr::LOCALHOST { PORT + 1 } else { PORT };
+    options.script.receiver_port = receiver_port.unwrap_or(usual);
     options.check()?;
     Ok(Some(options))
 }
@@ -170,81 +195,46 @@ fn scale(value: &str) -> Option<f64> {
 }
 
 fn on_or_off(value: &str) -> Option<bool> {
-    match value {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
+    ["off", "on"].iter().position(|word| *word == value).map(|position| position == 1)
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            script: Script::new(),
-            receivers: 0,
-            profile: false,
-            scale: 1.0,
-            losses: true,
-            loss: 0.0,
-            ack_loss: 0.0,
-            seed: 1,
-            port: 4650,
-            receiver_port: 4651,
-            ipv6: false,
-            ready_file: None,
-            expect: None,
-            idle: Duration::from_secs(2),
-            one_at_a_time: false,
-            assign_after: Duration::ZERO,
-            store: None,
-            fast: false,
-            transactions: None,
-        }
-    }
+fn add_receiver(script: &mut Script, words: &str) -> Result<(), lexopt::Error> {
+    let name = format!("Receiver {}", script.receivers.len() + 1);
+    let receiver = spec::parse(words, &name).map_err(|error| format!("option '--receiver': {error}"))?;
+    *script = std::mem::take(script).receiver(receiver);
+    Ok(())
 }
 
 impl Options {
-    fn add_receiver(&mut self, words: &str) -> Result<(), lexopt::Error> {
-        let name = format!("Receiver {}", self.script.receivers_so_far() + 1);
-        let receiver = spec::parse(words, &name).map_err(|error| format!("option '--receiver': {error}"))?;
-        self.script = std::mem::take(&mut self.script).receiver(receiver);
-        Ok(())
-    }
-
     fn check(&self) -> Result<(), String> {
-        let kinds = [self.receivers > 0, self.script.receivers_so_far() > 0, self.profile];
+        let named = &self.script.receivers;
+        let kinds = [self.receivers > 0, !named.is_empty(), self.profile];
         if kinds.iter().filter(|kind| **kind).count() > 1 {
             return Err("--receivers, --receiver and --profile exclude each other".into());
         }
-        if self.fast && self.store.is_some() {
+        if !self.script.keep_payload && self.store.is_some() {
             return Err("--fast keeps no payloads that --store could write".into());
+        }
+        let reachable = !self.script.address.is_loopback();
+        if reachable && (named.is_empty() || named.iter().any(|receiver| receiver.address.is_none())) {
+            return Err("with --address every receiver needs an address: --receiver at=ADDRESS".into());
         }
         Ok(())
     }
 
     /// The story that the options tell.
     fn script(&mut self) -> io::Result<Script> {
-        let named = std::mem::take(&mut self.script);
-        let mut script = match (self.profile, self.receivers, named.receivers_so_far()) {
-            (true, ..) => recorded::script(self.scale, self.losses),
-            (false, 0, 0) if self.ipv6 => named.receivers(1),
-            (false, 0, 0) => recorded::script(20.0, false),
-            (false, 0, _) => named,
-            (false, count, _) => named.receivers(count),
-        };
-        script = script.data_loss(self.loss).ack_loss(self.ack_loss).seed(self.seed);
-        script = script.ports(self.port, self.receiver_port).keep_payload(!self.fast);
-        script = script.idle(self.idle).assign_after(self.assign_after);
-        if self.one_at_a_time {
-            script = script.one_at_a_time();
+        let mut script = std::mem::take(&mut self.script);
+        if let Some(file) = &self.expect {
+            script.expectation = Some(Arc::new(Expectation::file(file.clone()).map_err(at(file))?));
         }
-        if self.ipv6 {
-            script = script.ipv6();
-        }
-        match &self.expect {
-            Some(file) => Ok(script.expectation(Expectation::file(file.clone()).map_err(at(file))?)),
-            None => Ok(script),
-        }
+        Ok(match (self.profile, self.receivers, script.receivers.len()) {
+            (true, ..) => script.with(recorded::receivers(self.scale, self.losses)),
+            (false, 0, 0) if script.address.is_ipv6() => script.receivers(1),
+            (false, 0, 0) => script.with(recorded::receivers(20.0, false)),
+            (false, 0, _) => script,
+            (false, count, _) => script.receivers(count),
+        })
     }
 }
 
@@ -258,10 +248,11 @@ fn run(mut options: Options) -> io::Result<()> {
     if let Some(store) = &options.store {
         std::fs::create_dir_all(store).map_err(at(store))?;
     }
-    let names = script.receiver_names();
+    let (limit, names) =
+        (script.limit, script.receivers.iter().map(|receiver| receiver.name.clone()).collect());
     let servers = Servers::try_start(script)?;
     let mut out = io::stdout();
-    out.write_all(welcome(&servers, &names).as_bytes())?;
+    out.write_all(welcome(&servers, names, limit).as_bytes())?;
     out.flush()?;
     if let Some(file) = &options.ready_file {
         write_ready(file, &servers).map_err(at(file))?;
@@ -281,36 +272,53 @@ fn run(mut options: Options) -> io::Result<()> {
 }
 
 /// The first screen.
-fn welcome(servers: &Servers, names: &[String]) -> String {
+fn welcome(servers: &Servers, names: Vec<String>, limit: u64) -> String {
+    const SHOWN: usize = 12;
     let (orchestrator, port) = (servers.orchestrator(), servers.receiver_port());
     let mut text = format!("MDALP orchestrator at {orchestrator}, receivers at port {port} of\n");
-    let shown = 12;
-    for (address, name) in servers.receivers().iter().zip(names).take(shown) {
+    for (address, name) in servers.receivers().iter().zip(&names).take(SHOWN) {
         let _ = writeln!(text, "  {:<15}  {}", address.ip(), name.escape_debug());
     }
-    if names.len() > shown {
-        let _ = writeln!(text, "  and {} more", names.len() - shown);
+    if names.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more", names.len() - SHOWN);
     }
-    let latencies: Vec<String> = (0..names.len()).map(latency).collect();
-    let latency =
-        if names.len() > shown { String::new() } else { format!(" --latency {}", latencies.join(",")) };
+    if !servers.receivers().iter().chain([&orchestrator]).all(|address| address.ip().is_loopback()) {
+        let _ = writeln!(
+            text,
+            "Other hosts can reach these addresses, and nothing is authenticated: whoever does can make these servers\n\
+             keep up to {limit} bytes (--limit), in memory and, with --store, on disk."
+        );
+    }
+    let mut command = format!("{} -a {} -p {}", program(), orchestrator.ip(), orchestrator.port());
+    if port != PORT {
+        let _ = write!(command, " --receiver-port {port}");
+    }
+    if names.len() <= SHOWN {
+        let latencies: Vec<String> = (0..names.len()).map(latency).collect();
+        let _ = write!(command, " --latency {}", latencies.join(","));
+    }
     let _ = write!(
         text,
-        "\nIn another terminal, with any FILE:\n  mdalp -a {} -p {} --receiver-port {port}{latency} -f FILE\n\
+        "\nIn another terminal, with any FILE:\n  {command} -f FILE\n\
          (--latency, milliseconds in list order, since on one machine a measured latency is noise)\n\
          Ctrl-C ends.\n\n{:<6}  {:<15}  {:<6}  Comments\n",
-        orchestrator.ip(),
-        orchestrator.port(),
-        "TID",
-        "IP address",
-        "Status"
+        "TID", "IP address", "Status"
     );
     text
 }
 
+/// The client that was built beside this program, if it was; else how to build and run it.
+fn program() -> String {
+    let beside = |exe: PathBuf| Some(exe.parent()?.parent()?.join("mdalp"));
+    let built = std::env::current_exe().ok().and_then(beside).filter(|path| path.is_file());
+    let Some(built) = built else { return "cargo run --release --".to_string() };
+    let here = std::env::current_dir().unwrap_or_default();
+    built.strip_prefix(&here).unwrap_or(&built).display().to_string()
+}
+
 /// Latencies to plan with: the recorded ones, over and over.
 fn latency(receiver: usize) -> String {
-    let us = recorded::LATENCIES_US.iter().cycle().nth(receiver).copied().unwrap_or(1000);
+    let us = recorded::LATENCIES_US[receiver % recorded::LATENCIES_US.len()];
     format!("{}.{:03}", us / 1000, us % 1000)
 }
 

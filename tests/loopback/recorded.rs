@@ -1,6 +1,6 @@
 //! The recorded transaction of mdalp(7), as a script.
 
-use super::script::{Receiver, Script};
+use super::script::Receiver;
 use std::time::Duration;
 
 /// The payload's length, its shares, and the latencies that lead to them.
@@ -16,11 +16,11 @@ const RECEIVERS: [(&str, u64, u64, &[u32]); 3] = [
 ];
 
 /// The three receivers, all times divided by `scale`.
-pub fn script(scale: f64, losses: bool) -> Script {
-    RECEIVERS.iter().fold(Script::new(), |script, (name, delay, jitter, lost)| {
+pub fn receivers(scale: f64, losses: bool) -> impl Iterator<Item = Receiver> {
+    RECEIVERS.iter().map(move |(name, delay, jitter, lost)| {
         let scaled = |us: &u64| Duration::from_micros(*us).div_f64(scale);
         let receiver = Receiver::named(*name).ack_delay(scaled(delay)).jitter(scaled(jitter));
         let lost = if losses { *lost } else { &[] };
-        script.receiver(lost.iter().fold(receiver, |receiver, seq| receiver.lose(*seq, 1)))
+        lost.iter().fold(receiver, |receiver, seq| receiver.lose(*seq, 1))
     })
 }

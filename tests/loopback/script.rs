@@ -2,7 +2,7 @@
 
 use super::case::Expectation;
 use super::faults::{Fault, Flood, Forgery, Rule, Source, Timing, When};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ pub fn ms(milliseconds: u64) -> Duration {
 /// One receiver. Without further words it acknowledges everything at once.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    pub(super) name: String,
-    pub(super) address: Option<IpAddr>,
-    pub(super) listed: bool,
-    pub(super) opening: Opening,
-    pub(super) delay: Duration,
-    pub(super) jitter: Duration,
-    pub(super) rules: Vec<Rule>,
+    pub name: String,
+    pub address: Option<IpAddr>,
+    pub listed: bool,
+    pub opening: Opening,
+    pub delay: Duration,
+    pub jitter: Duration,
+    pub rules: Vec<Rule>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Opening {
+pub enum Opening {
     AtStart,
     After(Duration),
     WhenTold,
@@ -240,7 +240,7 @@ impl Answer {
 
 /// One line of the list in Type 1.
 #[derive(Clone, Debug)]
-pub(super) enum Entry {
+pub enum Entry {
     Receiver(usize),
     Text { address: String, name: String },
 }
@@ -248,21 +248,24 @@ pub(super) enum Entry {
 /// The whole story. Without further words: an orchestrator that assigns at once, and no receivers.
 #[derive(Clone, Debug)]
 pub struct Script {
-    pub(super) receivers: Vec<Receiver>,
-    pub(super) entries: Vec<Entry>,
-    pub(super) answers: Vec<Answer>,
-    pub(super) orchestrator_flood: Option<Flood>,
-    pub(super) lost_intents: u64,
-    pub(super) one_at_a_time: bool,
-    pub(super) data_loss: f64,
-    pub(super) ack_loss: f64,
-    pub(super) seed: u64,
-    pub(super) keep_payload: bool,
-    pub(super) expectation: Option<Arc<Expectation>>,
-    pub(super) idle: Option<Duration>,
-    pub(super) orchestrator_port: u16,
-    pub(super) receiver_port: u16,
-    pub(super) ipv6: bool,
+    pub receivers: Vec<Receiver>,
+    pub entries: Vec<Entry>,
+    pub answers: Vec<Answer>,
+    pub orchestrator_flood: Option<Flood>,
+    pub lost_intents: u64,
+    pub one_at_a_time: bool,
+    pub data_loss: f64,
+    pub ack_loss: f64,
+    pub seed: u64,
+    pub keep_payload: bool,
+    pub expectation: Option<Arc<Expectation>>,
+    pub idle: Option<Duration>,
+    pub orchestrator_port: u16,
+    pub receiver_port: u16,
+    /// The orchestrator's; `[::1]` is also the only receiver's.
+    pub address: IpAddr,
+    /// Bytes that are kept of all payloads together; what comes beyond is lost.
+    pub limit: u64,
 }
 
 impl Default for Script {
@@ -288,7 +291,8 @@ impl Script {
             idle: None,
             orchestrator_port: 0,
             receiver_port: 0,
-            ipv6: false,
+            address: Ipv4Addr::LOCALHOST.into(),
+            limit: u64::MAX,
         }
     }
 
@@ -301,9 +305,13 @@ impl Script {
         self
     }
 
+    pub fn with(self, receivers: impl IntoIterator<Item = Receiver>) -> Script {
+        receivers.into_iter().fold(self, Script::receiver)
+    }
+
     /// Adds receivers without delays or faults, named `R1` and so on.
     pub fn receivers(self, count: usize) -> Script {
-        (1..=count).fold(self, |script, number| script.receiver(Receiver::named(format!("R{number}"))))
+        self.with((1..=count).map(|number| Receiver::named(format!("R{number}"))))
     }
 
     /// Lists a receiver once more; an unknown name is ignored.
@@ -322,7 +330,7 @@ impl Script {
 
     /// Everything on [::1], where there is room for one receiver.
     pub fn ipv6(mut self) -> Script {
-        self.ipv6 = true;
+        self.address = Ipv6Addr::LOCALHOST.into();
         self
     }
 
@@ -436,32 +444,17 @@ impl Script {
         self
     }
 
-    /// Fixed ports; 0 is any free one.
-    pub fn ports(mut self, orchestrator: u16, receivers: u16) -> Script {
-        (self.orchestrator_port, self.receiver_port) = (orchestrator, receivers);
-        self
-    }
-
-    pub fn receivers_so_far(&self) -> usize {
-        self.receivers.len()
-    }
-
-    /// Names in the order of the script.
-    pub fn receiver_names(&self) -> Vec<String> {
-        self.receivers.iter().map(|receiver| receiver.name.clone()).collect()
-    }
-
     /// The receivers, each with the rules that hold for all of them.
-    pub(super) fn effective_receivers(&self) -> Vec<Receiver> {
-        let add_losses = |receiver: &Receiver| {
-            let lossy = |receiver: Receiver| {
-                if self.data_loss > 0.0 { receiver.data_loss(self.data_loss) } else { receiver }
-            };
-            let deaf = |receiver: Receiver| {
-                if self.ack_loss > 0.0 { receiver.ack_loss(self.ack_loss) } else { receiver }
-            };
-            deaf(lossy(receiver.clone()))
+    pub fn effective_receivers(&self) -> Vec<Receiver> {
+        let lossy = |receiver: &Receiver| {
+            let mut receiver = receiver.clone();
+            for (probability, fault) in [(self.data_loss, Fault::LoseData), (self.ack_loss, Fault::LoseAck)] {
+                if probability > 0.0 {
+                    receiver = receiver.rule(When::Chance(probability), fault);
+                }
+            }
+            receiver
         };
-        self.receivers.iter().map(add_losses).collect()
+        self.receivers.iter().map(lossy).collect()
     }
 }

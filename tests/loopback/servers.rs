@@ -6,8 +6,10 @@ use super::orchestrator::{self, Orchestrator};
 use super::script::{Opening, Receiver, Script};
 use super::transactions::Transactions;
 use super::verdict::Transaction;
+use super::wire::MAX_PAYLOAD;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Shared {
     pub stop: Stop,
     post: DelayQueue,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Bytes that were kept, of all transactions.
+    kept: AtomicU64,
     /// Receivers whose ports the test has said to open.
     told_to_open: Mutex<Vec<String>>,
 }
@@ -44,6 +48,16 @@ impl Shared {
     /// Does something later; without delay, now.
     pub fn later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
         if delay.is_zero() { job() } else { self.post.later(delay, job) }
+    }
+
+    pub fn keeps(&self, new_bytes: usize) {
+        self.kept.fetch_add(new_bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether there is no room for another packet.
+    pub fn is_full(&self) -> bool {
+        let kept = self.kept.load(Ordering::Relaxed);
+        self.script.keep_payload && kept.saturating_add(MAX_PAYLOAD as u64) > self.script.limit
     }
 
     pub fn is_told_to_open(&self, name: &str) -> bool {
@@ -80,8 +94,7 @@ impl Servers {
 
     pub fn try_start(script: Script) -> io::Result<Servers> {
         let receivers = script.effective_receivers();
-        let home =
-            if script.ipv6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let home = script.address;
         let addresses: Vec<IpAddr> =
             (0..).zip(&receivers).map(|(i, r)| r.address.unwrap_or(usual_address(&script, i))).collect();
         let bound = Bound::on_one_port(script.receiver_port, &receivers, &addresses)?;
@@ -95,6 +108,7 @@ impl Servers {
             stop: Stop::default(),
             post: DelayQueue::default(),
             threads: Mutex::default(),
+            kept: AtomicU64::new(0),
             told_to_open: Mutex::default(),
         });
         let servers = Servers {
@@ -186,7 +200,7 @@ impl Servers {
     /// Wakes every thread that waits for a datagram.
     fn wake_readers(&self) {
         for address in self.receivers.iter().chain([&self.orchestrator]) {
-            let _ = UdpSocket::bind((loopback(address), 0)).and_then(|socket| socket.send_to(&[], address));
+            let _ = UdpSocket::bind((address.ip(), 0)).and_then(|socket| socket.send_to(&[], address));
         }
     }
 }
@@ -214,7 +228,7 @@ impl Drop for Servers {
 /// closed.
 fn settle(servers: &[SocketAddr]) {
     let wait = |address: &SocketAddr| -> io::Result<()> {
-        let socket = UdpSocket::bind((loopback(address), 0))?;
+        let socket = UdpSocket::bind((address.ip(), 0))?;
         socket.connect(address)?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         for _ in 0..SETTLE_TRIES {
@@ -231,10 +245,6 @@ fn settle(servers: &[SocketAddr]) {
     }
 }
 
-fn loopback(like: &SocketAddr) -> IpAddr {
-    if like.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
-}
-
 /// Binds, or says what could not be bound.
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::bind(address).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
@@ -242,7 +252,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// 127.0.0.2 to 127.0.0.251, 127.0.1.2 and so on.
 fn usual_address(script: &Script, index: usize) -> IpAddr {
-    if script.ipv6 {
+    if script.address == Ipv6Addr::LOCALHOST {
         return Ipv6Addr::LOCALHOST.into();
     }
     let [high, low] = [index / 250, 2 + index % 250].map(|part| u8::try_from(part).unwrap_or(u8::MAX));

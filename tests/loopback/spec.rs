@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What `--help` says of it.
 pub const HELP: &str = "  name=TEXT            its name in the list
-  at=ADDRESS           its address, instead of the next free one of 127.0.0.2, 127.0.0.3, ...
+  at=ADDRESS           its address, instead of the next one of 127.0.0.2, 127.0.0.3, ...; see --address
   delay=MS             time until the ack, milliseconds (0)
   jitter=MS            standard deviation of the delay, milliseconds (0)
   lose=SEQ:NTH+...     data packets to lose: the NTH transmission (1 is the first) of SEQ
@@ -45,7 +45,7 @@ fn apply(receiver: Receiver, key: &str, value: &str) -> Option<Receiver> {
     }
     Some(match key {
         "name" => receiver.renamed(value),
-        "at" => receiver.at(value.parse::<IpAddr>().ok()?),
+        "at" => receiver.at(address(value)?),
         "delay" => receiver.ack_delay(milliseconds(value)?),
         "jitter" => receiver.jitter(milliseconds(value)?),
         "lose" => packets(value)?.into_iter().fold(receiver, |r, (seq, nth)| r.lose(seq, nth)),
@@ -114,6 +114,11 @@ fn duration(value: &str, unit: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(value.parse::<f64>().ok()? * unit)
         .ok()
         .filter(|time| time.as_secs() <= 1_000_000)
+}
+
+/// An address that a server can have.
+pub fn address(value: &str) -> Option<IpAddr> {
+    value.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
 }
 
 pub fn probability(value: &str) -> Option<f64> {

@@ -41,6 +41,8 @@ pub enum Remark {
     WrongTid { receiver: String, tid: u64 },
     /// A datagram to a receiver that is not a data packet. Noted with the newest transaction.
     Unparsable { receiver: String, len: usize },
+    /// There is no room for more payload.
+    Full { receiver: String },
     /// Data to a receiver that is not in the list.
     NotAssigned { receiver: String, packets: u64 },
     /// All SEQs are there, but the bytes are not those that were expected.
@@ -70,6 +72,7 @@ impl fmt::Display for Remark {
             Remark::Unparsable { receiver, len } => {
                 write!(f, "{receiver}: {len} bytes that are no data packet")
             }
+            Remark::Full { receiver } => write!(f, "{receiver}: no room for more data (--limit)"),
             Remark::NotAssigned { receiver, packets } => {
                 write!(f, "{receiver}: {packets} packet(s), though it is not in the list")
             }
