@@ -14,6 +14,8 @@ FUZZ_SECONDS ?= 600
 BENCH   ?=
 # The target triple of `make static` and `make tiny`; chosen if empty.
 TARGET  ?=
+# The target triples of `make cross`; those that .ci/run tries if empty.
+CROSS   ?=
 
 CARGO      ?= cargo
 TARGET_DIR  = $${CARGO_TARGET_DIR:-target}
@@ -23,13 +25,13 @@ MAN1        = $(DESTDIR)$(MANDIR)/man1/mdalp.1.gz
 MAN7        = $(DESTDIR)$(MANDIR)/man7/mdalp.7.gz
 
 .DEFAULT_GOAL := build
-.PHONY: help build static tiny test check fmt clippy man-lint doc demo readme compare soak bench fuzz install uninstall dist \
+.PHONY: help build static tiny test check fmt clippy man-lint doc demo readme compare soak bench cross fuzz install uninstall dist \
 	dist-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DESTDIR (install), TARGET (static, tiny),"
+	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DESTDIR (install), TARGET (static, tiny), CROSS (cross),"
 	@echo "BENCH=$(BENCH) (bench), SCALE=$(SCALE) (compare), N=$(N) (soak), FUZZ_SECONDS=$(FUZZ_SECONDS) (fuzz)"
 
 build: ## the program, optimised: target/release/mdalp (the default)
@@ -73,6 +75,9 @@ compare: ## mode 1 against each receiver alone: the recorded transaction, SCALE 
 
 soak: ## N simulated transfers
 	MDALP_SOAK=$(N) $(CARGO) test --release --locked --test mdalp simulation -- --nocapture
+
+cross: ## for other processors, run there against loopback servers; CROSS= names the targets
+	CARGO="$(CARGO)" sh tests/scripts/cross.sh $(CROSS)
 
 bench: build static ## against a bare socket loop and the bounds of stop-and-wait
 	$(CARGO) run --release --locked --example bench -- $(BENCH)

@@ -1,13 +1,16 @@
 # For the scripts beside it: builds, starts loopback servers, and stops them however the script ends.
-# Source it; it sets $mdalp, $work, and after `start_servers ARG...` also $orchestrator, $port and $receiver_port.
+# Source it; it sets $mdalp unless that is set, $work, and after `start_servers ARG...` also $orchestrator, $port and
+# $receiver_port.
 
 set -eu
 cargo=${CARGO:-cargo}
 target=${CARGO_TARGET_DIR:-target}
-mdalp=$target/release/mdalp
 servers=
 
-$cargo build --release --locked --quiet
+if [ -z "${mdalp:-}" ]; then
+    mdalp=$target/release/mdalp
+    $cargo build --release --locked --quiet
+fi
 $cargo build --release --locked --quiet --example loopback
 
 work=$(mktemp -d)
