@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job, seen: a real file goes to three unlike receivers on loopback, load-balanced and through one of them, and
+# The main job: a real file goes to three different receivers on loopback, balanced and through one of them, and
 # comes out the same. Run it as `make demo`.
 
 . tests/scripts/servers.sh
@@ -17,7 +17,7 @@ start_servers --transactions 3 --expect "$file" --store "$work/received" \
     --receiver 'name=4th Receiver,delay=3,jitter=0.1,lose=1500:1' \
     --receiver 'name=2nd Receiver,delay=2,jitter=0.1'
 
-say "1. Load-balanced: shares by inverse latency, all receivers side by side, one packet lost on purpose"
+say "1. Balanced: shares by inverse latency, all receivers in parallel, one packet lost on purpose"
 run -v --latency 6,3,2
 
 say "2. The same, with the latencies measured (on loopback they are noise)"
