@@ -13,8 +13,8 @@ use mdalp::{ExitStatus, Mode, Payload, Report};
 use std::fmt;
 use std::time::Duration;
 
-/// Runs them all and prints the table. A row that fails does not stop the others; but without receivers, or if what is
-/// wrong is wrong for all, there is nothing to compare.
+/// Runs all transactions and prints the table. A row that fails does not stop the others; but without receivers, or after an
+/// error that applies to all, there is nothing to compare.
 pub fn run(args: &Args, payload: &Payload, console: &mut Console) -> ExitStatus {
     announce("balanced", args, console);
     let balanced = run::run(args, payload, Mode::Balance, console);

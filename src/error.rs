@@ -70,7 +70,7 @@ impl fmt::Display for PayloadError {
     }
 }
 
-/// Why there is no assignment.
+/// Why there was no assignment.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -96,28 +96,28 @@ pub enum HandshakeError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such receiver in the list.
+    /// The list is not that long.
     ReceiverIndex {
-        /// The 1-based index asked for. 0 is refused before the orchestrator is asked.
+        /// The requested index, counted from 1. 0 is refused before the orchestrator is asked.
         given: usize,
         /// The number of receivers that the orchestrator listed.
         listed: usize,
     },
     /// The list does not have this address.
     ReceiverAddress {
-        /// The address asked for.
+        /// The requested address.
         given: IpAddr,
     },
     /// The number of given latencies is not that of the receivers.
     LatencyCount {
-        /// How many were given.
+        /// The number of them.
         given: usize,
-        /// How many receivers the orchestrator listed.
+        /// The number of receivers that the orchestrator listed.
         listed: usize,
     },
     /// The local address cannot be used with the orchestrator's.
     Bind {
-        /// The local address asked for.
+        /// The requested local address.
         given: IpAddr,
         /// Why not.
         why: &'static str,
@@ -135,7 +135,7 @@ pub enum Error {
     },
     /// There was no assignment.
     Orchestrator {
-        /// Whom we asked.
+        /// Its address.
         address: SocketAddr,
         /// What went wrong.
         problem: HandshakeError,
@@ -237,22 +237,22 @@ impl fmt::Display for Error {
             Self::Bind { given, why, .. } => write!(f, "local address {given}: {why}"),
             Self::Payload(error) => error.fmt(f),
             Self::PayloadWhileSending { error, report } => {
-                write!(f, "{error} ({})", Account(report))
+                write!(f, "{error} ({})", Progress(report))
             }
             Self::Orchestrator { address, problem } => write!(f, "orchestrator {address}: {problem}"),
             Self::Incomplete(report) => {
-                write!(f, "transfer: {}{}", Account(report), Losses(report))
+                write!(f, "transfer: {}{}", Progress(report), Losses(report))
             }
             Self::Deadline { limit, report } => write!(
                 f,
                 "transfer: the deadline of {} s passed, {}{}",
                 TrimmedSeconds(*limit),
-                Account(report),
+                Progress(report),
                 Losses(report)
             ),
             Self::Cancelled { report } => {
                 f.write_str("transfer: cancelled")?;
-                report.as_ref().map_or(Ok(()), |report| write!(f, ", {}", Account(report)))
+                report.as_ref().map_or(Ok(()), |report| write!(f, ", {}", Progress(report)))
             }
             Self::Output(error) => write!(f, "standard output: {}", OsMessage(error)),
         }
@@ -310,9 +310,9 @@ const NAMED: usize = 4;
 const RANGES: usize = 4;
 
 /// How far a transfer came: bytes and SEQs acknowledged, and by whom.
-struct Account<'a>(&'a Report);
+struct Progress<'a>(&'a Report);
 
-impl fmt::Display for Account<'_> {
+impl fmt::Display for Progress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
         let (bytes, packets) = (Count(report.payload_bytes, "byte"), Count(report.packets.into(), "packet"));
@@ -323,7 +323,7 @@ impl fmt::Display for Account<'_> {
             report.acked_packets()
         )?;
         let some = report.receivers.iter().filter(|r| r.acked_packets() > 0);
-        named(f, some, ": ", |f, receiver| {
+        list_first(f, some, ": ", |f, receiver| {
             write!(f, "{}", receiver.address)?;
             receiver
                 .acked
@@ -342,14 +342,14 @@ struct Losses<'a>(&'a Report);
 impl fmt::Display for Losses<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lost = self.0.losses();
-        named(f, lost, "; lost ", |f, (receiver, loss)| {
+        list_first(f, lost, "; lost ", |f, (receiver, loss)| {
             write!(f, "{}, {loss}", NamedAddress(receiver.address, &receiver.name))
         })
     }
 }
 
 /// The first few of `items`, after `start`, and how many more there are.
-fn named<T>(
+fn list_first<T>(
     f: &mut fmt::Formatter<'_>,
     items: impl Iterator<Item = T>,
     start: &str,

@@ -1,4 +1,4 @@
-//! The one stream of events that drives log lines, progress and JSON. The library itself prints nothing.
+//! The events of a transaction, from which log, progress and JSON are made. The library itself prints nothing.
 
 use crate::options::Mode;
 use crate::protocol::{ListIndex, Receiver, Seq, SeqRange, Tid};
@@ -62,10 +62,10 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// What the plan gives to one entry of the orchestrator's list.
+/// The share of one entry of the orchestrator's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedShare<'a> {
-    /// Who gets it.
+    /// The receiver.
     pub receiver: Listed<'a>,
     /// Its latency; `None` in mode 2.
     pub latency: Option<Latency>,
@@ -79,7 +79,7 @@ pub struct PlannedShare<'a> {
 pub enum Event<'a> {
     /// The intent was sent.
     IntentSent {
-        /// To whom.
+        /// The orchestrator.
         orchestrator: SocketAddr,
         /// 1 the first time.
         attempt: u32,
@@ -90,7 +90,7 @@ pub enum Event<'a> {
         /// Since the intent was first sent.
         elapsed: Duration,
     },
-    /// A datagram from the orchestrator that is no assignment was ignored.
+    /// A datagram from the orchestrator was ignored, since it is not an assignment.
     Unexpected {
         /// Its first bytes.
         datagram: &'a [u8],
@@ -99,7 +99,7 @@ pub enum Event<'a> {
     Assigned {
         /// The transaction.
         tid: Tid,
-        /// How the payload will be shared out.
+        /// How the payload will be divided.
         mode: Mode,
         /// The receivers in list order.
         receivers: &'a [Receiver],
@@ -120,20 +120,20 @@ pub enum Event<'a> {
         /// How long measuring took.
         took: Duration,
     },
-    /// The payload is shared out.
+    /// The payload is divided.
     Planned {
-        /// How the payload is shared out.
+        /// How the payload is divided.
         mode: Mode,
         /// What each list entry gets, in list order.
         shares: &'a [PlannedShare<'a>],
-        /// The fewest bytes anybody gets in mode 1; 0 in mode 2.
+        /// The minimum number of bytes for each receiver in mode 1; 0 in mode 2.
         floor: u64,
     },
     /// A data packet was sent. Only with [`Trace::Packets`](crate::Trace::Packets).
     PacketSent {
-        /// To whom.
+        /// The receiver.
         receiver: Listed<'a>,
-        /// Which packet.
+        /// The packet.
         seq: Seq,
         /// 1 for its first transmission.
         transmission: u32,
@@ -142,7 +142,7 @@ pub enum Event<'a> {
     },
     /// A datagram came from a receiver. Only with [`Trace::Packets`](crate::Trace::Packets).
     PacketReceived {
-        /// From whom.
+        /// The receiver.
         receiver: Listed<'a>,
         /// All of it, up to the longest that an ack can be.
         datagram: &'a [u8],
@@ -152,47 +152,47 @@ pub enum Event<'a> {
     /// No ack came in time; the packet is sent again. Only with [`Trace::Timeouts`](crate::Trace::Timeouts) or
     /// more.
     TimedOut {
-        /// At whom.
+        /// The receiver.
         receiver: Listed<'a>,
-        /// Which packet.
+        /// The packet.
         seq: Seq,
-        /// How often it had been sent.
+        /// The number of times that it had been sent.
         transmissions: u32,
         /// Since it was last sent.
         waited: Duration,
-        /// Whether it was refused: nothing is listening at the receiver's port.
+        /// Whether it was refused: nothing is listening on the receiver's port.
         refused: bool,
     },
-    /// A packet was refused, for the first time in a row: nothing is listening at the receiver's port.
+    /// A packet was refused, for the first time in a row: nothing is listening on the receiver's port.
     Refused {
-        /// By whom.
+        /// The receiver.
         receiver: Listed<'a>,
         /// The port.
         port: u16,
     },
     /// A receiver is lost.
     Lost {
-        /// Which.
+        /// The receiver.
         receiver: Listed<'a>,
         /// Why.
         loss: &'a LossReason,
-        /// Packets that it leaves behind.
+        /// The number of packets that it leaves.
         unacked_packets: u32,
     },
     /// Packets go to another receiver than before.
     Moved {
-        /// Whose they were.
+        /// The receiver that they were assigned to.
         from: Listed<'a>,
-        /// Whose they are now.
+        /// The receiver that they are assigned to now.
         to: Listed<'a>,
-        /// Which packets.
+        /// The packets.
         range: SeqRange,
         /// Why.
         reason: MoveReason,
     },
-    /// At this pace the transfer ends after the transaction has probably expired (after about 90 s; mdalp(7)).
+    /// At this rate the transfer ends after the transaction has probably expired (after about 90 s; mdalp(7)).
     ExpiryLikely {
-        /// When it would end, since the assignment.
+        /// The projected end, since the assignment.
         projected: Duration,
     },
     /// How far it is. Only if progress is wanted.
@@ -214,9 +214,9 @@ pub enum Event<'a> {
     },
 }
 
-/// Who is told of the events: log, progress, JSON, a test.
+/// Receives the events.
 pub trait Observer {
-    /// One event. Called on the client's main thread, never on the packet path. [`ControlFlow::Break`] ends the transaction
+    /// Handles an event. Called on the client's main thread, never on the packet path. [`ControlFlow::Break`] ends the transaction
     /// with [`Error::Cancelled`](crate::Error::Cancelled), and no further event comes.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
 }
@@ -228,7 +228,7 @@ impl<F: FnMut(&Event<'_>) -> ControlFlow<()>> Observer for F {
     }
 }
 
-/// The user's observer, and whether it has asked to end the transaction: who emits events then stops at the next look.
+/// The user's observer, and whether it has asked to end the transaction: whoever emits events checks that in its loop.
 pub(crate) struct Relay<'a> {
     observer: &'a mut dyn Observer,
     cancelled: bool,

@@ -1,17 +1,17 @@
-//! What a user of the library can set.
+//! The settings of a client.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How the payload is shared out.
+/// How the payload is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
     /// Mode 1: to every receiver, in inverse proportion to its latency.
     Balance,
-    /// Mode 2: everything to one receiver, and nobody is pinged.
+    /// Mode 2: everything to one receiver, without pings.
     Single(
-        /// Which, counted from 1 in the order of the orchestrator's list.
+        /// The receiver, counted from 1 in the order of the orchestrator's list.
         usize,
     ),
     /// Everything to the receiver with this address, wherever the list has it: for a comparison over several
@@ -26,7 +26,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Trace {
-    /// Neither time-outs nor packets: the packet path sends no messages.
+    /// Neither timeouts nor packets: the packet path sends no messages.
     Off,
     /// Each retransmission.
     Timeouts,
@@ -37,7 +37,7 @@ pub enum Trace {
 /// Settings of a [`Client`](crate::Client). `Options::default()` is what the command line does without options.
 ///
 /// Any duration will do: `first_timeout`, `give_up` and `progress` count as at least a millisecond and at most ten years,
-/// and a bound that the clock cannot express is none.
+/// and a limit that the clock cannot express never comes.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The UDP port of all receivers: 4650.
@@ -52,21 +52,21 @@ pub struct Options {
     /// The latencies of the receivers in list order, instead of measuring them: as many as the orchestrator lists. Less
     /// than a microsecond counts as one.
     pub latencies: Option<Vec<Duration>>,
-    /// The first retransmission time-out of a receiver: 3 s, the protocol's own.
+    /// The maximum of the first retransmission timeout of a receiver: 3 s, the protocol's own.
     pub first_timeout: Duration,
     /// Use `first_timeout` for every packet, like the reference client, instead of adapting.
     pub fixed_timeout: bool,
     /// A receiver that has not acknowledged a packet for this long since it was first sent is lost: 30 s.
     pub give_up: Duration,
-    /// In mode 1, give what a lost receiver had left to the others: on.
+    /// In mode 1, redistribute what a lost receiver has left to the others: on.
     pub failover: bool,
     /// In mode 1, let a receiver that has finished take work from the one that would finish last: off.
     pub rebalance: bool,
-    /// Bound on the whole transfer, from the assignment on, measuring included; `None` sets none.
+    /// Limit for the whole transfer, from the assignment on, measuring included; `None` for no limit.
     pub deadline: Option<Duration>,
     /// Which of the frequent events to report.
     pub trace: Trace,
-    /// How often to report progress; `None` reports none.
+    /// How often to report progress; `None` for never.
     pub progress: Option<Duration>,
 }
 
@@ -80,15 +80,14 @@ impl Mode {
     }
 }
 
-/// Longer than anybody waits, and short enough that every clock can add it to the present.
+/// Longer than anyone waits, and short enough to be added to any clock's present time.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// A shorter time-out would only keep a processor busy.
+/// A shorter timeout would only keep a processor busy.
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Options {
-    /// The same with times that can be reckoned with: those of the transfer become at least a millisecond and at most
-    /// ten years. (The handshake minds its own.)
+    /// Limits the times of the transfer to a millisecond at least and ten years at most. (The handshake limits its own.)
     pub(crate) fn clamped(self) -> Self {
         let clamped = |time: Duration| time.clamp(MIN_TIMEOUT, MAX_TIMEOUT);
         Self {

@@ -1,4 +1,4 @@
-//! What a transfer came to: numbers for a person or a script; no text.
+//! The result of a transfer, as numbers.
 
 use crate::protocol::{SeqRange, Tid};
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ impl LossReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReceiverStatus {
-    /// It acknowledged all that was given to it (perhaps nothing).
+    /// It acknowledged everything that was assigned to it, perhaps nothing.
     Done,
     /// It was lost.
     Lost(LossReason),
@@ -48,23 +48,23 @@ pub enum ReceiverStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceiverReport {
-    /// Its address. An address that the list has twice is one receiver here.
+    /// Its address. An address that is listed twice is one receiver here.
     pub address: IpAddr,
-    /// Its name, the first one if the list has it twice; any text.
+    /// Its name, any text; the first one if the address is listed twice.
     pub name: String,
-    /// Its latency; `None` if nobody was pinged.
+    /// Its latency; `None` in mode 2.
     pub latency: Option<Latency>,
-    /// Bytes of the payload that the plan gave to it.
+    /// The number of bytes that were planned for it.
     pub planned_bytes: u64,
-    /// What it acknowledged, in the order in which it did.
+    /// The packets that it acknowledged, in that order.
     pub acked: Vec<SeqRange>,
     /// Data packets sent to it, retransmissions included.
     pub transmissions: u64,
-    /// Of those, how many were retransmissions.
+    /// The number of retransmissions among them.
     pub retransmissions: u64,
-    /// Datagrams from it that were no ack of the outstanding packet.
+    /// Datagrams from it other than an ack of the outstanding packet.
     pub ignored: u64,
-    /// Smoothed ack round trip (SRTT); `None` without a clean sample.
+    /// Smoothed round-trip time of its acks (SRTT); `None` without a clean sample.
     pub ack_rtt: Option<Duration>,
     /// From the assignment to its last ack; `None` if it acknowledged nothing.
     pub last_ack: Option<Duration>,
@@ -90,12 +90,12 @@ impl ReceiverReport {
         }
     }
 
-    /// Bytes that it acknowledged.
+    /// Returns the number of bytes that it acknowledged.
     pub fn acked_bytes(&self) -> u64 {
         self.acked.iter().map(SeqRange::len).sum()
     }
 
-    /// Packets that it acknowledged.
+    /// Returns the number of packets that it acknowledged.
     pub fn acked_packets(&self) -> u32 {
         self.acked.iter().map(SeqRange::packets).sum()
     }
@@ -129,7 +129,7 @@ impl ReceiverReport {
     }
 }
 
-/// What a whole transfer came to.
+/// The result of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -154,27 +154,27 @@ impl Report {
         Self { tid, payload_bytes, packets, elapsed, measuring, receivers: Vec::new() }
     }
 
-    /// Bytes acknowledged, all receivers together. After a failover a packet counts once.
+    /// Returns the number of bytes acknowledged by all receivers. After a failover a packet counts once.
     pub fn acked_bytes(&self) -> u64 {
         self.receivers.iter().map(ReceiverReport::acked_bytes).sum()
     }
 
-    /// Packets acknowledged.
+    /// Returns the number of packets acknowledged by all receivers.
     pub fn acked_packets(&self) -> u32 {
         self.receivers.iter().map(ReceiverReport::acked_packets).sum()
     }
 
-    /// The receivers that were lost, and why.
+    /// Iterates over the receivers that were lost, and why.
     pub fn losses(&self) -> impl Iterator<Item = (&ReceiverReport, &LossReason)> {
         self.receivers.iter().filter_map(|receiver| Some((receiver, receiver.loss()?)))
     }
 
-    /// Retransmissions, all receivers together.
+    /// Returns the number of retransmissions to all receivers.
     pub fn retransmissions(&self) -> u64 {
         self.receivers.iter().map(|r| r.retransmissions).sum()
     }
 
-    /// From the assignment to the last ack of all; `None` if there was none.
+    /// Returns the time from the assignment to the last ack of all; `None` if there was none.
     pub fn last_ack(&self) -> Option<Duration> {
         self.receivers.iter().filter_map(|r| r.last_ack).max()
     }

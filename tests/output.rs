@@ -33,7 +33,7 @@ impl Payload {
     }
 }
 
-/// A command line, word by word.
+/// The program with these arguments.
 fn mdalp(words: &str) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(words.split_whitespace()).stdin(Stdio::null()).env("TERM", "xterm");
@@ -52,20 +52,20 @@ fn sending_to(orchestrator: SocketAddr, servers: &Servers, payload: &Payload, wo
     command
 }
 
-const CALM: &str = "--latency 1,1,1 -t 30 --fixed-timeout --give-up 120";
+const LONG_TIMEOUTS: &str = "--latency 1,1,1 -t 30 --fixed-timeout --give-up 120";
 
 fn three() -> Servers {
     Servers::start(Script::new().receivers(3))
 }
 
-/// What a run came to.
-struct Shown {
+/// The result of a command.
+struct CommandOutput {
     status: i32,
     out: String,
     err: String,
 }
 
-impl Shown {
+impl CommandOutput {
     /// The only line on standard error.
     fn line(&self) -> &str {
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);
@@ -73,13 +73,13 @@ impl Shown {
     }
 }
 
-fn run(mut command: Command) -> Shown {
+fn run(mut command: Command) -> CommandOutput {
     shown(command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
 }
 
-fn shown(output: Output) -> Shown {
+fn shown(output: Output) -> CommandOutput {
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Shown {
+    CommandOutput {
         status: output.status.code().expect("no signal"),
         out: text(output.stdout),
         err: text(output.stderr),
@@ -113,7 +113,7 @@ fn a_usage_error_is_one_line_that_names_option_and_value() {
 }
 
 #[test]
-fn a_payload_that_cannot_be_had_is_refused_before_the_orchestrator_is_asked() {
+fn an_unavailable_payload_is_refused_before_the_intent() {
     let servers = three();
     let (address, port) = (servers.orchestrator().ip(), servers.orchestrator().port());
     let empty = Payload::new(0);
@@ -149,10 +149,10 @@ fn what_is_wrong_with_the_orchestrator_is_exit_status_4() {
     assert!(shown.line().contains(": malformed assignment: "), "{}", shown.err);
     assert!(!shown.err.contains('\u{1b}'), "{}", shown.err);
 
-    let nobody = closed_port().unwrap();
-    let shown = run(sending_to(nobody, &silent, &payload, ""));
+    let closed = closed_port().unwrap();
+    let shown = run(sending_to(closed, &silent, &payload, ""));
     assert_eq!((shown.status, shown.out.as_str()), (4, ""));
-    let line = format!("mdalp: orchestrator {nobody}: connection refused: ");
+    let line = format!("mdalp: orchestrator {closed}: connection refused: ");
     assert!(shown.line().starts_with(&line), "{}", shown.err);
 }
 
@@ -230,7 +230,7 @@ fn a_lost_receiver_is_told_of_even_if_the_others_take_over() {
 fn an_s_that_mode_1_ignores_is_a_warning() {
     let (servers, payload) = (three(), Payload::new(300));
     for (words, why) in [("-s 2", "in mode 1; add -m 2"), ("-s 2 --compare", "with --compare")] {
-        let shown = run(sending(&servers, &payload, &format!("{CALM} --json {words}")));
+        let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} --json {words}")));
         assert_eq!(shown.status, 0);
         let warning = format!("-s 2 has no effect {why}");
         assert_eq!(shown.err.matches("has no effect").count(), 1, "{}", shown.err);
@@ -239,7 +239,7 @@ fn an_s_that_mode_1_ignores_is_a_warning() {
         assert!(shown.out.lines().next().unwrap().contains("\"event\":\"warning\""), "{}", shown.out);
         assert!(shown.out.contains(&event), "{}", shown.out);
     }
-    let shown = run(sending(&servers, &payload, &format!("{CALM} -q -s 2")));
+    let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -q -s 2")));
     assert_eq!((shown.status, shown.err.as_str()), (0, ""));
 }
 
@@ -277,18 +277,18 @@ fn a_deadline_that_passes_is_exit_status_5() {
 }
 
 #[test]
-fn a_success_is_one_line_in_a_pipe_none_with_quiet_and_a_table_with_verbose() {
+fn a_success_is_one_line_none_when_quiet_a_table_when_verbose() {
     let (servers, payload) = (three(), Payload::new(5000));
-    let shown = run(sending(&servers, &payload, CALM));
+    let shown = run(sending(&servers, &payload, LONG_TIMEOUTS));
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
     let line = shown.line();
     assert!(line.starts_with("5000 bytes in ") && line.contains("s ("), "{line}");
     assert!(line.ends_with("B/s), 51 packets, 0 resent"), "{line}");
 
-    let shown = run(sending(&servers, &payload, &format!("{CALM} --quiet")));
+    let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} --quiet")));
     assert_eq!((shown.status, shown.out.as_str(), shown.err.as_str()), (0, "", ""));
 
-    let shown = run(sending(&servers, &payload, &format!("{CALM} -v")));
+    let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -v")));
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
     let is_log = |line: &&str| line.starts_with('[') && line.as_bytes()[11] == b']';
     let log: Vec<&str> = shown.err.lines().take_while(is_log).collect();
@@ -314,7 +314,7 @@ fn a_success_is_one_line_in_a_pipe_none_with_quiet_and_a_table_with_verbose() {
 #[test]
 fn with_two_vs_each_packet_is_shown_safely() {
     let (servers, payload) = (three(), Payload::new(2900));
-    let shown = run(sending(&servers, &payload, &format!("{CALM} -vv")));
+    let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -vv")));
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
     assert_eq!(shown.err.matches(", transmission 1, 100 bytes: \"").count(), 27, "{}", shown.err);
     assert_eq!(shown.err.matches("Type:3;TID:3740;SEQ:").count(), 30, "{}", shown.err);
@@ -322,10 +322,10 @@ fn with_two_vs_each_packet_is_shown_safely() {
 }
 
 #[test]
-fn output_that_was_asked_for_and_cannot_be_written_is_exit_status_6() {
+fn standard_output_that_cannot_be_written_is_exit_status_6() {
     let (servers, payload) = (three(), Payload::new(5000));
     let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let transfer = || sending(&servers, &payload, &format!("{CALM} -q --json"));
+    let transfer = || sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -q --json"));
     for command in [mdalp("--help"), mdalp("--version"), transfer()] {
         let output = run_with(command, full().into(), Stdio::piped());
         assert_eq!(output.status, 6);
@@ -338,15 +338,16 @@ fn output_that_was_asked_for_and_cannot_be_written_is_exit_status_6() {
     // A failure of the transfer is worse news.
     let failing = sending(&servers, &payload, "--json -m 2 -s 9");
     assert_eq!(run_with(failing, full().into(), Stdio::piped()).status, 2);
-    // What nobody asked for is not missed.
-    let shown = run_with(sending(&servers, &payload, &format!("{CALM} -v")), Stdio::piped(), full().into());
+    // Standard error is not essential.
+    let shown =
+        run_with(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -v")), Stdio::piped(), full().into());
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
 }
 
 #[test]
 fn closed_outputs_count_as_dev_null() {
     let (servers, payload) = (three(), Payload::new(5000));
-    let transfer = sending(&servers, &payload, &format!("{CALM} -v --json"));
+    let transfer = sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -v --json"));
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "exec \"$0\" \"$@\" <&- >&- 2>&-"])
@@ -359,7 +360,7 @@ fn closed_outputs_count_as_dev_null() {
 #[test]
 fn a_reader_that_has_gone_is_not_complained_about() {
     let (servers, payload) = (three(), Payload::new(5000));
-    let transfer = sending(&servers, &payload, &format!("{CALM} -q --json"));
+    let transfer = sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -q --json"));
     for command in [mdalp("--help"), transfer] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -369,11 +370,12 @@ fn a_reader_that_has_gone_is_not_complained_about() {
     assert!(servers.judge().unwrap().completed());
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let shown = run_with(sending(&servers, &payload, &format!("{CALM} -v")), Stdio::piped(), writer.into());
+    let shown =
+        run_with(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -v")), Stdio::piped(), writer.into());
     assert_eq!((shown.status, shown.out.as_str()), (0, ""));
 }
 
-fn run_with(mut command: Command, out: Stdio, err: Stdio) -> Shown {
+fn run_with(mut command: Command, out: Stdio, err: Stdio) -> CommandOutput {
     let child = command.stdout(out).stderr(err).spawn().unwrap();
     // Its own copies of the pipes' ends would keep them open.
     drop(command);
@@ -420,7 +422,7 @@ fn the_manual_names_every_key_and_every_event() {
     assert_eq!(shown.status, 1, "{}", shown.err);
     // Progress that is drawn on a terminal is written four times a second.
     let (servers, payload) = (slow(), Payload::new(6000));
-    let transfer = sending(&servers, &payload, &format!("{CALM} --json"));
+    let transfer = sending(&servers, &payload, &format!("{LONG_TIMEOUTS} --json"));
     let Some(written) = on_a_terminal(transfer, "xterm") else { return };
     let progress = screen(&written).into_iter().filter(|line| line.contains("\"event\":\"progress\""));
     let lines = shown.out + &progress.collect::<Vec<_>>().join("\n");
@@ -486,7 +488,7 @@ fn a_comparison_whose_last_row_failed_is_exit_status_1() {
 fn a_comparison_ends_with_a_payload_that_has_changed() {
     let servers = slow();
     let payload = Payload::new(6000);
-    let mut command = sending(&servers, &payload, &format!("{CALM} --compare -q --json"));
+    let mut command = sending(&servers, &payload, &format!("{LONG_TIMEOUTS} --compare -q --json"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut lines = String::new();
@@ -502,13 +504,13 @@ fn a_comparison_ends_with_a_payload_that_has_changed() {
 }
 
 #[test]
-fn a_comparison_without_failures_is_a_success_and_one_without_receivers_is_none() {
+fn a_comparison_needs_receivers_and_succeeds_without_failures() {
     let (servers, payload) = (three(), Payload::new(3000));
-    let shown = run(sending(&servers, &payload, &format!("{CALM} --compare")));
+    let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} --compare")));
     assert_eq!((shown.status, shown.out.lines().count()), (0, 5), "{}", shown.err);
     assert_eq!(shown.err.lines().filter(|line| line.starts_with("3000 bytes in ")).count(), 4);
-    let nobody = closed_port().unwrap();
-    let shown = run(sending_to(nobody, &servers, &payload, "--compare -q"));
+    let closed = closed_port().unwrap();
+    let shown = run(sending_to(closed, &servers, &payload, "--compare -q"));
     assert_eq!((shown.status, shown.out.as_str(), shown.err.lines().count()), (4, "", 1), "{}", shown.err);
 }
 
@@ -521,7 +523,7 @@ fn slow() -> Servers {
 #[test]
 fn on_a_terminal_progress_is_drawn_cleared_and_not_left_behind() {
     let (servers, payload) = (slow(), Payload::new(6000));
-    let Some(written) = on_a_terminal(sending(&servers, &payload, CALM), "xterm") else { return };
+    let Some(written) = on_a_terminal(sending(&servers, &payload, LONG_TIMEOUTS), "xterm") else { return };
     let draws = written.matches("\x1b[?7l").count();
     assert!(draws >= 2, "{written:?}");
     assert_eq!(
@@ -557,7 +559,8 @@ fn tables_fit_a_terminal_of_80_columns() {
 #[test]
 fn a_line_in_between_clears_progress_first() {
     let (servers, payload) = (slow(), Payload::new(6000));
-    let Some(written) = on_a_terminal(sending(&servers, &payload, &format!("{CALM} -vv")), "xterm") else {
+    let Some(written) = on_a_terminal(sending(&servers, &payload, &format!("{LONG_TIMEOUTS} -vv")), "xterm")
+    else {
         return;
     };
     assert!(written.matches("\x1b[?7l").count() >= 2, "{written:?}");
@@ -571,7 +574,7 @@ fn a_line_in_between_clears_progress_first() {
 fn a_terminal_that_is_dumb_gets_no_control_bytes() {
     let (servers, payload) = (slow(), Payload::new(3000));
     for words in ["", " --progress=always"] {
-        let command = sending(&servers, &payload, &format!("{CALM}{words}"));
+        let command = sending(&servers, &payload, &format!("{LONG_TIMEOUTS}{words}"));
         let Some(written) = on_a_terminal(command, "dumb") else { return };
         assert_no_control_bytes(&written.replace("\r\n", "\n"));
         assert!(written.contains("3000 bytes in "), "{written}");
@@ -582,7 +585,7 @@ fn a_terminal_that_is_dumb_gets_no_control_bytes() {
 fn in_a_pipe_there_is_not_one_control_byte() {
     let (servers, payload) = (slow(), Payload::new(6000));
     for words in ["", " --progress=always", " -v", " -vv"] {
-        let shown = run(sending(&servers, &payload, &format!("{CALM}{words}")));
+        let shown = run(sending(&servers, &payload, &format!("{LONG_TIMEOUTS}{words}")));
         assert_eq!((shown.status, shown.out.as_str()), (0, ""));
         assert_no_control_bytes(&shown.err);
     }

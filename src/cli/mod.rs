@@ -41,7 +41,7 @@ pub enum ProgressWhen {
     /// If standard error is a terminal.
     #[default]
     Auto,
-    /// In any case.
+    /// Always.
     Always,
     /// Not at all.
     Never,
@@ -54,11 +54,11 @@ pub struct Args {
     pub orchestrator: SocketAddr,
     /// The payload's file name; `-` is standard input.
     pub file: OsString,
-    /// How the payload is shared out.
+    /// How the payload is divided.
     pub mode: Mode,
-    /// The receiver that `-s` names though the mode has no use for it.
+    /// The receiver that `-s` names, if the mode ignores it.
     pub unused_server: Option<usize>,
-    /// What the library is to be told. `trace` follows from `verbose`; `progress` is left to the caller, who knows
+    /// The settings of the library. `trace` follows from `verbose`; `progress` is left to the caller, who knows
     /// whether standard error is a terminal.
     pub options: Options,
     /// What is shown.
@@ -93,14 +93,13 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 /// `--timeout`.
-const TIMEOUT: Bounds = Bounds { least: Duration::from_millis(1), most: Duration::from_secs(3600) };
+const TIMEOUT: Bounds = Bounds { min: Duration::from_millis(1), max: Duration::from_secs(3600) };
 /// `--give-up`.
-const GIVE_UP: Bounds = Bounds { least: SECOND, most: Duration::from_secs(3600) };
+const GIVE_UP: Bounds = Bounds { min: SECOND, max: Duration::from_secs(3600) };
 /// `--deadline` and `--intent-timeout`: up to a week.
-const LONG_WAIT: Bounds = Bounds { least: Duration::from_millis(1), most: Duration::from_secs(604_800) };
-/// `--intent-resend`: each one may queue a transaction, so not too many a second.
-const INTENT_RESEND: Bounds =
-    Bounds { least: Duration::from_millis(100), most: Duration::from_secs(604_800) };
+const LONG_WAIT: Bounds = Bounds { min: Duration::from_millis(1), max: Duration::from_secs(604_800) };
+/// `--intent-resend`: each one may queue a transaction, so not many per second.
+const INTENT_RESEND: Bounds = Bounds { min: Duration::from_millis(100), max: Duration::from_secs(604_800) };
 
 /// Reads the arguments of a command line, the program's name not among them.
 ///

@@ -32,7 +32,7 @@ fn millis(ms: u64) -> Duration {
 }
 
 #[test]
-fn three_options_are_enough_and_the_rest_is_the_library_s_default() {
+fn three_options_are_enough_the_rest_is_the_library_s_default() {
     let plain = sent("");
     assert_eq!(plain.orchestrator, "192.0.2.1:2222".parse().unwrap());
     assert_eq!(plain.file, "data.bin");

@@ -16,13 +16,13 @@ const LONGEST_LATENCY: Duration = Duration::from_secs(3600);
 /// The durations that an option takes, both ends included. Shown in seconds: `0.001 to 3600`.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    pub least: Duration,
-    pub most: Duration,
+    pub min: Duration,
+    pub max: Duration,
 }
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", TrimmedSeconds(self.least), TrimmedSeconds(self.most))
+        write!(f, "{} to {}", TrimmedSeconds(self.min), TrimmedSeconds(self.max))
     }
 }
 
@@ -51,7 +51,7 @@ impl Value {
         UsageError(format!("{} '{}': {why}", self.option, Escaped(&given)))
     }
 
-    /// The value, unless it is no text (then it is nothing that an option but `-f` could mean).
+    /// The value as text. Only a file name may be something else.
     pub fn text(&self) -> Option<&str> {
         self.given.to_str()
     }
@@ -79,7 +79,7 @@ impl Value {
     pub fn orchestrator(&self) -> Result<SocketAddr, UsageError> {
         let text = self.text().unwrap_or_default();
         let (host, port) = match text.rsplit_once(':') {
-            // The colon of an IPv6 address is none before a port, unless that address stands in brackets.
+            // A colon in an IPv6 address comes before a port only if that address is in brackets.
             Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
             _ => (text, None),
         };
@@ -128,7 +128,7 @@ impl Value {
 
     pub fn seconds(&self, bounds: Bounds) -> Result<Duration, UsageError> {
         match self.text().and_then(|text| decimal(text, SECOND)) {
-            Some(time) if bounds.least <= time && time <= bounds.most => Ok(time),
+            Some(time) if bounds.min <= time && time <= bounds.max => Ok(time),
             _ => Err(self.wrong(format_args!("must be {bounds} seconds"))),
         }
     }
@@ -261,9 +261,9 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_shown_without_needless_zeros() {
-        let bounds = Bounds { least: Duration::from_millis(100), most: Duration::from_secs(3600) };
+    fn bounds_are_shown_without_trailing_zeros() {
+        let bounds = Bounds { min: Duration::from_millis(100), max: Duration::from_secs(3600) };
         assert_eq!(bounds.to_string(), "0.1 to 3600");
-        assert_eq!(Bounds { least: SECOND, most: SECOND }.to_string(), "1 to 1");
+        assert_eq!(Bounds { min: SECOND, max: SECOND }.to_string(), "1 to 1");
     }
 }

@@ -1,6 +1,6 @@
 //! The one place that writes. A write that fails neither panics nor stops a transfer.
 //!
-//! Standard output carries what was asked for, so a failure to write it is kept for the exit status. Standard error
+//! Standard output carries what was asked for, so a failure to write it decides the exit status. Standard error
 //! carries reports and errors, which the exit status sums up: a line that is lost there changes nothing.
 
 use mdalp::cli::{Explained, UsageError};
@@ -38,7 +38,7 @@ pub enum Terminal {
 }
 
 impl Console {
-    /// The process's own.
+    /// The process's standard output and standard error.
     pub fn standard() -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let terminal = match (io::stderr().is_terminal(), dumb) {
@@ -55,12 +55,12 @@ impl Console {
         Self { out, err, terminal, start: Instant::now(), drawn: false, failed: None }
     }
 
-    /// What standard error is.
+    /// Returns what standard error is.
     pub fn terminal(&self) -> Terminal {
         self.terminal
     }
 
-    /// Since the start of the command.
+    /// Returns the time since the start of the command.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
@@ -106,8 +106,8 @@ impl Console {
         }
     }
 
-    /// The exit status, now that all is written: `status`, unless that is a success of which not all that was asked for
-    /// could be shown. Says why, but for a reader that has gone, which is the user's own doing (`| head`).
+    /// Returns the exit status: `status`, unless that is a success and standard output could not be written. Reports why,
+    /// except for a reader that has gone, which is the user's own doing (`| head`).
     pub fn finish(mut self, status: ExitStatus) -> ExitStatus {
         self.clear();
         let Some(error) = self.failed.take() else { return status };
@@ -123,8 +123,8 @@ impl Console {
     }
 }
 
-/// The stream as a file of its own: nothing here wants the buffers, locks and line endings of std's streams, which would be
-/// some 15 KB of the program.
+/// The stream as a separate file: the buffers, locks and line endings of std's streams are not needed, and would be some
+/// 15 KB of the program.
 fn file_of(stream: &impl AsFd) -> Box<dyn Write> {
     match stream.as_fd().try_clone_to_owned() {
         Ok(descriptor) => Box::new(File::from(descriptor)),
@@ -208,7 +208,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_success_that_cannot_be_shown_is_none_and_a_failure_keeps_its_status() {
+    fn unwritable_output_spoils_a_success_but_not_a_failure() {
         for (kind, said) in [(ErrorKind::StorageFull, true), (ErrorKind::BrokenPipe, false)] {
             for (status, expected) in
                 [(ExitStatus::Success, ExitStatus::Output), (ExitStatus::Incomplete, ExitStatus::Incomplete)]

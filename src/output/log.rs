@@ -11,7 +11,7 @@ use mdalp::text::{Count, Excerpt, Millis, Seconds};
 use std::fmt;
 use std::time::Duration;
 
-/// Most bytes of a payload that a line shows, and most of another datagram.
+/// The maximum number of bytes of a payload that a line shows, and of another datagram.
 const SHOWN: usize = 40;
 const SHOWN_DATAGRAM: usize = 60;
 
@@ -52,7 +52,7 @@ impl Log {
         Self { level, json: show.json, intent_timeout, warned_of_wait: false, at_work, causes }
     }
 
-    /// Writes what there is to say of an event.
+    /// Writes the line for an event, if there is one.
     pub fn event(&mut self, event: &Event<'_>, console: &mut Console) {
         match event {
             Event::IntentSent { orchestrator, attempt: 1 } => {

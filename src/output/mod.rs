@@ -1,4 +1,4 @@
-//! What a person or a script is shown. The library prints nothing: all of it follows from its events and its result.
+//! The output for people and scripts: all of it is made from the library's events and its result.
 
 pub mod console;
 pub mod json;

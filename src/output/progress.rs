@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    /// Shows what an event tells of it. What is shown in place stands until the console clears it.
+    /// Handles an event. A line that is drawn in place stays until the console clears it.
     pub fn event(&mut self, event: &Event<'_>, console: &mut Console) {
         match event {
             Event::Waiting { elapsed } if self.is_due(*elapsed) => {
@@ -104,7 +104,7 @@ impl Progress {
     }
 }
 
-/// The line: what matters most comes first, since a narrow terminal cuts the end.
+/// The line: what matters comes first, since a narrow terminal cuts the end.
 struct Line<'a> {
     elapsed: Duration,
     /// The part of it in which packets were sent.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn in_place_it_is_drawn_a_few_times_a_second_however_often_events_come() {
+    fn in_place_it_is_drawn_four_times_a_second() {
         let (mut console, _, err) = console(Terminal::Yes);
         let mut shown = Progress::new(when(ProgressWhen::Auto), Terminal::Yes);
         assert_eq!(shown.interval(), Some(REDRAW));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_it_is_a_plain_line_every_ten_seconds_and_only_if_asked_for() {
+    fn elsewhere_it_is_a_plain_line_every_ten_seconds_on_request() {
         for terminal in [Terminal::No, Terminal::Dumb] {
             let (mut console, _, err) = console(terminal);
             let mut shown = Progress::new(when(ProgressWhen::Always), terminal);

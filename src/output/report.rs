@@ -140,7 +140,7 @@ Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
     }
 
     #[test]
-    fn the_table_fits_79_columns_with_long_addresses_names_and_numbers() {
+    fn the_table_fits_79_columns_with_long_names_and_numbers() {
         let mut wide = receiver(2, "sixteen columns!", 999_999_999, ReceiverStatus::Stopped);
         wide.address = "255.255.255.255".parse().unwrap();
         wide.last_ack = Some(Duration::from_millis(604_800));
