@@ -3,6 +3,7 @@
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
 DESTDIR ?=
 # Seconds of the recorded transaction are divided by this in `make compare`.
 SCALE   ?= 10
@@ -23,6 +24,9 @@ TARGET_DIR  = $${CARGO_TARGET_DIR:-target}
 BINARY     ?= $(TARGET_DIR)/release/mdalp
 MAN1        = $(DESTDIR)$(MANDIR)/man1/mdalp.1.gz
 MAN7        = $(DESTDIR)$(MANDIR)/man7/mdalp.7.gz
+BASH_WORDS  = $(DESTDIR)$(DATADIR)/bash-completion/completions/mdalp
+ZSH_WORDS   = $(DESTDIR)$(DATADIR)/zsh/site-functions/_mdalp
+FISH_WORDS  = $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/mdalp.fish
 
 .DEFAULT_GOAL := build
 .PHONY: help build static tiny test check fmt clippy man-lint doc demo readme compare soak bench cross fuzz install uninstall dist \
@@ -31,7 +35,7 @@ MAN7        = $(DESTDIR)$(MANDIR)/man7/mdalp.7.gz
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DESTDIR (install), TARGET (static, tiny), CROSS (cross),"
+	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DATADIR DESTDIR (install), TARGET (static, tiny), CROSS (cross),"
 	@echo "BENCH=$(BENCH) (bench), SCALE=$(SCALE) (compare), N=$(N) (soak), FUZZ_SECONDS=$(FUZZ_SECONDS) (fuzz)"
 
 build: ## the program, optimised: target/release/mdalp (the default)
@@ -85,16 +89,19 @@ bench: build static ## against a bare socket loop and the bounds of stop-and-wai
 fuzz: ## the parsers, FUZZ_SECONDS for each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz/run.sh
 
-install: ## the program and its manual pages; compiles nothing
+install: ## the program, its manual pages and completions; compiles nothing
 	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not there: run 'make build' first" >&2; exit 1; }
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man7"
 	install -m 755 "$(BINARY)" "$(DESTDIR)$(BINDIR)/mdalp"
 	gzip -9nc man/mdalp.1 > "$(MAN1)"
 	gzip -9nc man/mdalp.7 > "$(MAN7)"
 	chmod 644 "$(MAN1)" "$(MAN7)"
+	install -D -m 644 man/completions/mdalp.bash "$(BASH_WORDS)"
+	install -D -m 644 man/completions/_mdalp "$(ZSH_WORDS)"
+	install -D -m 644 man/completions/mdalp.fish "$(FISH_WORDS)"
 
 uninstall: ## take away exactly that
-	rm -f "$(DESTDIR)$(BINDIR)/mdalp" "$(MAN1)" "$(MAN7)"
+	rm -f "$(DESTDIR)$(BINDIR)/mdalp" "$(MAN1)" "$(MAN7)" "$(BASH_WORDS)" "$(ZSH_WORDS)" "$(FISH_WORDS)"
 
 dist: ## a tarball of the last commit with all crates, and its checksum, in dist/
 	CARGO="$(CARGO)" sh tests/scripts/dist.sh

@@ -1,7 +1,9 @@
 //! mdalp as a user has it: installed by `make install`, and used as the manual's examples show.
 
 use crate::loopback::{Receiver, Script, Servers};
-use crate::support::{Scratch, has_tool};
+use crate::support::{Scratch, agree, has_tool};
+use mdalp::cli::HELP;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -43,9 +45,14 @@ fn what_is_installed_runs_can_be_read_and_is_taken_away_again() {
     let installed = root.join("opt/some where");
     let [program, manual, protocol] = ["bin/mdalp", "share/man/man1/mdalp.1.gz", "share/man/man7/mdalp.7.gz"]
         .map(|path| installed.join(path));
-    let mut found = files_under(&root);
-    found.sort();
-    assert_eq!(found, [program.clone(), manual.clone(), protocol.clone()]);
+    let completions = [
+        "bash-completion/completions/mdalp",
+        "zsh/site-functions/_mdalp",
+        "fish/vendor_completions.d/mdalp.fish",
+    ]
+    .map(|path| installed.join("share").join(path));
+    let expected = [&program, &manual, &protocol].into_iter().chain(&completions).cloned();
+    agree("what make install installs", expected, files_under(&root));
 
     let version = run(Command::new(&program).arg("--version")).stdout;
     assert_eq!(version, format!("mdalp {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -60,6 +67,44 @@ fn what_is_installed_runs_can_be_read_and_is_taken_away_again() {
 
     make("uninstall", &root);
     assert!(files_under(&root).is_empty());
+}
+
+/// `--help` has the parser's options: `manual::the_parser_knows_every_option_of_the_help_text_and_no_others`.
+#[test]
+fn completions_offer_the_options_of_the_help_text() {
+    let options = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        words
+            .map(|word| word.trim_end_matches('-'))
+            .filter(|w| w.starts_with('-'))
+            .map(String::from)
+            .collect()
+    };
+    let lines = |text: &str, start: &str| -> String {
+        text.lines()
+            .map(str::trim_start)
+            .filter(|line| line.starts_with(start))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let entries = lines(HELP, "-");
+    let expected =
+        options(&entries.lines().map(|line| line.split("  ").next().unwrap()).collect::<Vec<_>>().join(" "));
+    let read = |name: &str| fs::read_to_string(Path::new(ROOT).join("man/completions").join(name)).unwrap();
+    let bash = read("mdalp.bash");
+    let bash = bash.split("words='").last().unwrap().split('\'').next().unwrap();
+    let fish = read("mdalp.fish").replace("-s ", "-").replace("-l ", "--");
+    let fish: Vec<&str> = fish.lines().filter_map(|line| line.strip_prefix("complete -c mdalp ")).collect();
+    let fish =
+        fish.iter().map(|line| line.split(" -d ").next().unwrap().replace(" -x", "").replace(" -r -F", ""));
+    let fish: Vec<String> = fish.filter(|line| line != "-f").collect();
+    for (name, found) in [
+        ("mdalp.bash", options(bash)),
+        ("_mdalp", options(&lines(&read("_mdalp"), "'"))),
+        ("mdalp.fish", options(&fish.join("\n"))),
+    ] {
+        agree(&format!("man/completions/{name}, against --help"), expected.clone(), found);
+    }
 }
 
 #[test]
