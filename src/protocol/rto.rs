@@ -68,6 +68,9 @@ pub struct Rto {
     estimate: Option<Estimate>,
     /// The minimum timeout of the next SEQs while there is no sample: the round trip may be longer than any timeout so far.
     kept_backoff: Duration,
+    /// The shortest time from the first transmission of a SEQ to its ack, however often it was sent: an upper bound on a
+    /// round trip.
+    longest_rtt: Duration,
 }
 
 /// SRTT and RTTVAR in nanoseconds (RFC 6298, section 2).
@@ -81,7 +84,14 @@ impl Rto {
     /// Nothing is known yet but the ping, if that was measured or given.
     pub fn new(config: RtoConfig, ping: Option<Duration>) -> Self {
         let (give_up, initial) = (nanos(config.give_up), config.initial_rto(ping));
-        Self { config, give_up, initial, estimate: None, kept_backoff: Duration::ZERO }
+        Self {
+            config,
+            give_up,
+            initial,
+            estimate: None,
+            kept_backoff: Duration::ZERO,
+            longest_rtt: Duration::MAX,
+        }
     }
 
     /// The smoothed round trip (SRTT); `None` before the first sample.
@@ -131,12 +141,14 @@ impl Rto {
         });
     }
 
-    /// A SEQ was acknowledged after a retransmission: no sample, since the ack may belong to any of its transmissions.
-    /// Before the first sample the next SEQ gets a quarter more time, up to a quarter of the give-up time.
-    pub fn on_ambiguous_ack(&mut self) {
+    /// A SEQ was acknowledged after a retransmission, this long after it was first sent: no sample, since the ack may belong
+    /// to any of its transmissions. Before the first sample the next SEQ gets a quarter more time, but not more than a
+    /// quarter above the shortest such time, and at most a quarter of the give-up time.
+    pub fn on_ambiguous_ack(&mut self, since_first: Duration) {
         if self.estimate.is_none() && !self.config.fixed {
-            let first = self.timeout();
-            self.kept_backoff = (first + first / 4).min(self.config.give_up / 4);
+            self.longest_rtt = self.longest_rtt.min(since_first);
+            let most = self.timeout().min(self.longest_rtt);
+            self.kept_backoff = (most + most / 4).min(self.config.give_up / 4);
         }
     }
 }
@@ -236,7 +248,7 @@ mod tests {
         assert_eq!(rto.backed_off(ms(1000)), ms(1500));
         assert_eq!(rto.backed_off(ms(2500)), ms(3000));
         assert_eq!(rto.backed_off(ms(4000)), ms(4000), "never shorter");
-        rto.on_ambiguous_ack();
+        rto.on_ambiguous_ack(ms(60_000));
         assert_eq!(rto.timeout(), ms(1000), "it belongs to one SEQ");
         assert_eq!(after_samples(&[8000; 60]).backed_off(ms(9000)), ms(10_000));
     }
@@ -247,10 +259,12 @@ mod tests {
         assert_eq!(rto.backed_off(ms(1000)), ms(1500));
         assert_eq!(rto.backed_off(ms(1500)), ms(2000));
         assert_eq!(Rto::new(CONFIG, Some(ms(335))).backed_off(ms(3000)), ms(3000));
-        rto.on_ambiguous_ack();
+        rto.on_ambiguous_ack(ms(60_000));
         assert_eq!(rto.timeout(), ms(1250));
-        (0..20).for_each(|_| rto.on_ambiguous_ack());
+        (0..20).for_each(|_| rto.on_ambiguous_ack(ms(60_000)));
         assert_eq!(rto.timeout(), ms(7500), "a quarter of the give-up time");
+        rto.on_ambiguous_ack(ms(1600));
+        assert_eq!(rto.timeout(), ms(2000), "no round trip is longer than 1.6 s");
         rto.on_sample(ms(100));
         assert_eq!(rto.timeout(), ms(200));
     }
@@ -258,7 +272,7 @@ mod tests {
     #[test]
     fn a_fixed_timeout_never_changes() {
         let mut rto = Rto::new(RtoConfig { fixed: true, ..CONFIG }, Some(ms(1)));
-        rto.on_ambiguous_ack();
+        rto.on_ambiguous_ack(ms(60_000));
         rto.on_sample(ms(100));
         assert_eq!((rto.timeout(), rto.backed_off(rto.timeout())), (ms(3000), ms(3000)));
         let short = RtoConfig { fixed: true, give_up: ms(2000), ..CONFIG };

@@ -102,7 +102,9 @@ struct Retransmitted {
     seq: Seq,
     /// From the first transmission to the first ack.
     round_trip: Duration,
-    second_sent: Instant,
+    /// From the first transmission to the second.
+    interval: Duration,
+    acked: Instant,
 }
 
 impl StopAndWait {
@@ -265,8 +267,9 @@ impl StopAndWait {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
         if let Some(Retransmission { second_sent, .. }) = self.resent.take() {
-            self.rto.on_ambiguous_ack();
-            self.retransmitted = Some(Retransmitted { seq: out.seq, round_trip, second_sent });
+            self.rto.on_ambiguous_ack(round_trip);
+            let interval = second_sent - out.first_sent;
+            self.retransmitted = Some(Retransmitted { seq: out.seq, round_trip, interval, acked: now });
             after = now.saturating_duration_since(out.last_sent);
         } else {
             self.on_sample(round_trip);
@@ -278,14 +281,17 @@ impl StopAndWait {
         Received::Acked(after)
     }
 
-    /// A second ack of a retransmitted SEQ shows that its first transmission had arrived: its two acks are two round trips.
-    /// The shorter one is the sample, since a network that duplicates the only ack makes the other one too long.
+    /// A second ack of a retransmitted SEQ shows that its first transmission had arrived, so the first ack was for that. It
+    /// comes as much later as the second transmission left; what comes sooner may be a duplicate that the network has made of
+    /// the only ack.
     #[cold]
     fn on_other_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
         let ack = Ack::parse(datagram).filter(|ack| ack.tid == self.tid);
-        let is_second = |resent: &mut Retransmitted| ack.is_some_and(|ack| ack.seq == resent.seq);
+        let is_second = |resent: &mut Retransmitted| {
+            ack.is_some_and(|ack| ack.seq == resent.seq) && now >= resent.acked + resent.interval / 2
+        };
         if let Some(resent) = self.retransmitted.take_if(is_second) {
-            self.on_sample(resent.round_trip.min(now.saturating_duration_since(resent.second_sent)));
+            self.on_sample(resent.round_trip);
             let timeout = self.rto.timeout();
             if let Some(out) = &mut self.outstanding {
                 out.rto = out.rto.max(timeout);

@@ -107,7 +107,7 @@ struct Books {
     refusals: u32,
     /// The shortest and the longest sample of its round trip.
     samples: Option<RangeInclusive<Duration>>,
-    /// The last SEQ acknowledged after a retransmission, and how long that took: its second ack is a sample.
+    /// The last SEQ acknowledged after a retransmission, and how long that took: its second ack, from an instant on, shows a sample.
     resent: Option<(Seq, Duration, Instant)>,
     /// Whether a sample may have extended the running timer.
     may_extend: bool,
@@ -325,12 +325,13 @@ impl<'a> Audit<'a> {
         let told = |why| format!("receiver {receiver}, {before:?}: {why}: {}", datagram.escape_ascii());
         if received == Received::Ignored {
             ensure(own.is_none(), Rule::Ends, || told("an ack is ignored"))?;
-            let resent = self.receivers[receiver].resent.filter(|&(seq, ..)| self.acks(datagram, seq));
+            let resent = self.receivers[receiver].resent;
+            let resent = resent.filter(|&(seq, _, from)| now >= from && self.acks(datagram, seq));
             let books = &mut self.receivers[receiver];
             books.ignored += 1;
-            if let Some((_, first, second_sent)) = resent {
+            if let Some((_, round_trip, _)) = resent {
                 books.resent = None;
-                books.sample(first.min(now - second_sent));
+                books.sample(round_trip);
                 books.may_extend = true;
                 self.exercised.note(Class::Spurious);
             }
@@ -354,7 +355,7 @@ impl<'a> Audit<'a> {
         books.may_extend = false;
         let rtt = now.saturating_duration_since(out.first_sent);
         if out.transmissions > 1 {
-            books.resent = Some((out.seq, rtt, out.second_sent));
+            books.resent = Some((out.seq, rtt, now + (out.second_sent - out.first_sent) / 2));
         } else {
             books.sample(rtt);
         }

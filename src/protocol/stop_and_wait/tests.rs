@@ -379,18 +379,25 @@ fn a_packet_that_was_held_up_starts_its_timers_when_it_leaves() {
 }
 
 #[test]
-fn a_second_ack_counts_from_the_retransmission_that_was_held_up() {
+fn a_duplicate_of_the_only_ack_is_no_sample() {
     let mut world = World::new(2, CONFIG, constant(ms(10)), never);
     let at = |milliseconds| world.start + ms(milliseconds);
-    let (start, acked) = (at(0), at(1700));
-    let (second, third, again) = (at(1000), at(1500), at(1750));
-    world.machine.poll(start);
-    world.machine.poll(second);
-    world.machine.postpone(third);
+    world.machine.poll(at(0));
+    world.machine.poll(at(1000));
+    world.machine.postpone(at(1400));
     world.machine.encode(Seq(0), b"payload");
-    world.machine.handle_datagram(acked, &ack(TID.0, 0));
-    world.machine.handle_datagram(again, &ack(TID.0, 0));
-    assert_eq!(world.lane.srtt(), Some(ms(250)), "from the second transmission to the second ack");
+    let (acked, soon, later) = (at(1410), at(1410 + 699), at(1410 + 700));
+    for (now, srtt) in [(acked, None), (soon, None), (later, Some(ms(1410)))] {
+        world.machine.handle_datagram(now, &ack(TID.0, 0));
+        assert_eq!(world.lane.srtt(), srtt, "half of the time between the transmissions decides");
+    }
+}
+
+#[test]
+fn if_every_first_transmission_is_lost_the_timeout_does_not_grow() {
+    let mut world = World::with_ping(Some(ms(1)), 40, CONFIG, constant(ms(9)), |_, n| n == 1);
+    assert_eq!(world.run(), Step::Idle);
+    assert!(world.elapsed() < ms(160) * 40, "{:?}", world.elapsed());
 }
 
 #[test]
