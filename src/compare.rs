@@ -1,7 +1,7 @@
 //! `--compare`: what load balancing is worth. One balanced transaction, then one through each of its receivers alone.
 
 use crate::output::console::Console;
-use crate::output::json::Line;
+use crate::output::json;
 use crate::output::report::{UNKNOWN, millis, short_name};
 use crate::output::table::Table;
 use crate::output::{Outcome, report_of, status};
@@ -10,7 +10,6 @@ use mdalp::cli::Args;
 use mdalp::report::{Latency, ReceiverReport};
 use mdalp::text::{NamedAddress, Seconds};
 use mdalp::{ExitStatus, Mode, Payload, Report};
-use std::fmt;
 use std::time::Duration;
 
 /// Runs all transactions and prints the table. A row that fails does not stop the others; but without receivers, or after an
@@ -30,7 +29,7 @@ pub fn run(args: &Args, payload: &Payload, console: &mut Console) -> ExitStatus 
         rows.push(Row::new(Some(receiver), alone.as_ref()));
     }
     if args.show.json {
-        console.print(&json(&rows, console.elapsed()));
+        console.print(&to_json(&rows, console.elapsed()));
     } else {
         console.print(&format!("{}\n", table(&rows)));
     }
@@ -76,23 +75,11 @@ impl<'a> Row<'a> {
         self.receiver?.latency.as_ref().and_then(Latency::measured)
     }
 
-    /// How many times as long as the balanced one, the first of `rows`, it took.
-    fn ratio(&self, rows: &[Self]) -> Option<Ratio> {
-        let (elapsed, balanced) = (micros(self.elapsed?), micros(rows.first()?.elapsed?));
-        Some(Ratio(elapsed.saturating_mul(100).saturating_add(balanced / 2).checked_div(balanced)?))
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// In hundredths.
-struct Ratio(u64);
-
-impl fmt::Display for Ratio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    /// The ratio of its time to that of the balanced one, the first of `rows`, shown in hundredths.
+    fn ratio(&self, rows: &[Self]) -> Option<Seconds> {
+        let (elapsed, balanced) = (self.elapsed?.as_micros(), rows.first()?.elapsed?.as_micros());
+        let hundredths = (elapsed * 100 + balanced / 2).checked_div(balanced)?;
+        Some(Seconds(Duration::from_millis(u64::try_from(hundredths * 10).ok()?), 2))
     }
 }
 
@@ -113,19 +100,19 @@ fn table(rows: &[Row<'_>]) -> Table {
     table
 }
 
-fn json(rows: &[Row<'_>], now: Duration) -> String {
-    let mut line = Line::new("comparison", now);
-    line.0.objects("rows", rows.iter(), |item, row| {
-        item.text("mode", row.mode());
-        item.text_or_null("address", row.receiver.map(|r| r.address.to_string()).as_deref());
-        item.text_or_null("name", row.receiver.map(|r| r.name.as_str()));
-        item.milliseconds("latency_ms", row.latency());
-        item.text("status", row.status.name());
-        item.number_or_null("resent_packets", row.resent);
-        item.seconds("elapsed_s", row.elapsed);
-        item.number_or_null("ratio", row.ratio(rows));
-    });
-    line.end()
+fn to_json(rows: &[Row<'_>], now: Duration) -> String {
+    json::line("comparison", now, &|object| {
+        object.objects("rows", rows.iter(), |item, row| {
+            item.text("mode", row.mode());
+            item.text_or_null("address", row.receiver.map(|r| r.address.to_string()).as_deref());
+            item.text_or_null("name", row.receiver.map(|r| r.name.as_str()));
+            item.milliseconds("latency_ms", row.latency());
+            item.text("status", row.status.name());
+            item.number_or_null("resent_packets", row.resent);
+            item.seconds("elapsed_s", row.elapsed);
+            item.number_or_null("ratio", row.ratio(rows));
+        })
+    })
 }
 
 #[cfg(test)]
@@ -179,7 +166,7 @@ mod tests {
 
     #[test]
     fn as_json_each_transaction_is_an_object() {
-        let line = json(&rows(&receivers()), Duration::from_secs(1));
+        let line = to_json(&rows(&receivers()), Duration::from_secs(1));
         assert!(line.starts_with("{\"schema\":1,\"event\":\"comparison\",\"time_s\":1.000000,\"rows\":["));
         assert!(line.ends_with(
             "{\"mode\":\"single\",\"address\":\"127.0.0.3\",\"name\":\"B\\\"\\u001b\",\"latency_ms\":162.844,\

@@ -2,8 +2,7 @@
 
 use super::{Outcome, report_of, status};
 use mdalp::cli::Explained;
-use mdalp::event::Listed;
-use mdalp::protocol::SeqRange;
+use mdalp::protocol::{ListIndex, SeqRange};
 use mdalp::report::{Latency, LossReason, ReceiverReport};
 use mdalp::text::{Millis, Seconds, needs_escape};
 use mdalp::{Event, Mode, Report};
@@ -15,103 +14,81 @@ const SCHEMA: u32 = 1;
 
 /// The line for an event, if it is one that matters. `now` is the time since the start.
 pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
-    let line = match event {
-        Event::Assigned { tid, mode, receivers, waited } => {
-            let mut line = Line::new("assigned", now);
-            line.0.number("tid", tid);
-            line.0.text("mode", mode.name());
-            line.0.seconds("waited_s", Some(*waited));
-            line.0.objects("receivers", receivers.iter().enumerate(), |item, (index, receiver)| {
-                item.number("receiver", index + 1);
+    Some(match event {
+        Event::Assigned { tid, mode, receivers, waited } => line("assigned", now, &|object| {
+            object.number("tid", tid);
+            object.text("mode", mode.name());
+            object.seconds("waited_s", Some(*waited));
+            object.objects("receivers", receivers.iter().enumerate(), |item, (index, receiver)| {
+                item.number("receiver", ListIndex(index));
                 item.text("address", &receiver.address.to_string());
                 item.text("name", &receiver.name);
             });
-            line
-        }
-        Event::Latencies { latencies, took } => {
-            let mut line = Line::new("latencies", now);
-            line.0.seconds("took_s", Some(*took));
-            line.0.objects("latencies", latencies.iter(), |item, (receiver, latency)| {
+        }),
+        Event::Latencies { latencies, took } => line("latencies", now, &|object| {
+            object.seconds("took_s", Some(*took));
+            object.objects("latencies", latencies.iter(), |item, (receiver, latency)| {
                 item.number("receiver", receiver.index);
                 item.latency(Some(*latency));
             });
-            line
-        }
-        Event::Planned { mode, shares, floor } => {
-            let mut line = Line::new("plan", now);
-            line.0.text("mode", mode.name());
-            line.0.number("floor_bytes", floor);
-            line.0.objects("shares", shares.iter(), |item, share| {
+        }),
+        Event::Planned { mode, shares, floor } => line("plan", now, &|object| {
+            object.text("mode", mode.name());
+            object.number("floor_bytes", floor);
+            object.objects("shares", shares.iter(), |item, share| {
                 item.number("receiver", share.receiver.index);
                 item.range(&share.range);
             });
-            line
-        }
-        Event::Lost { receiver, loss, unacked_packets } => {
-            let mut line = Line::new("lost", now);
-            line.0.receiver(receiver);
-            line.0.loss(Some(loss));
-            line.0.number("unacked_packets", unacked_packets);
-            line
-        }
-        Event::Moved { from, to, range, reason } => {
-            let mut line = Line::new("moved", now);
-            line.0.number("from_receiver", from.index);
-            line.0.number("to_receiver", to.index);
-            line.0.range(range);
-            line.0.text("reason", reason.name());
-            line
-        }
+        }),
+        Event::Progress { elapsed, acked_bytes, payload_bytes, lanes } => line("progress", now, &|object| {
+            object.seconds("elapsed_s", Some(*elapsed));
+            object.number("acked_bytes", acked_bytes);
+            object.number("payload_bytes", payload_bytes);
+            object.number("resent_packets", lanes.iter().map(|lane| lane.retransmissions).sum::<u64>());
+        }),
+        Event::Lost { receiver, loss, unacked_packets } => line("lost", now, &|object| {
+            object.number("receiver", receiver.index);
+            object.text("address", &receiver.address().to_string());
+            object.text("name", &receiver.receiver.name);
+            object.loss(Some(loss));
+            object.number("unacked_packets", unacked_packets);
+        }),
+        Event::Moved { from, to, range, reason } => line("moved", now, &|object| {
+            object.number("from_receiver", from.index);
+            object.number("to_receiver", to.index);
+            object.range(range);
+            object.text("reason", reason.name());
+        }),
         _ => return None,
-    };
-    Some(line.end())
+    })
 }
 
 /// What the user should know though the transfer goes on.
 pub fn warning(message: &str, now: Duration) -> String {
-    let mut line = Line::new("warning", now);
-    line.0.text("message", message);
-    line.end()
-}
-
-/// How far it is.
-pub fn progress(
-    elapsed: Duration,
-    acked_bytes: u64,
-    payload_bytes: u64,
-    resent: u64,
-    now: Duration,
-) -> String {
-    let mut line = Line::new("progress", now);
-    line.0.seconds("elapsed_s", Some(elapsed));
-    line.0.number("acked_bytes", acked_bytes);
-    line.0.number("payload_bytes", payload_bytes);
-    line.0.number("resent_packets", resent);
-    line.end()
+    line("warning", now, &|object| object.text("message", message))
 }
 
 /// The last line of a transaction: how it ended.
 pub fn summary(outcome: Outcome<'_>, mode: Mode, now: Duration) -> String {
-    let mut line = Line::new("summary", now);
-    let object = &mut line.0;
-    object.text("status", status(outcome).name());
-    object.number("exit_status", status(outcome) as u8);
-    let message = outcome.err().map(|error| Explained(error).to_string());
-    object.text("mode", mode.name());
-    object.text_or_null("message", message.as_deref());
-    let report = report_of(outcome);
-    object.number_or_null("tid", report.map(|report| report.tid));
-    object.number_or_null("payload_bytes", report.map(|report| report.payload_bytes));
-    object.number_or_null("acked_bytes", report.map(Report::acked_bytes));
-    object.number_or_null("payload_packets", report.map(|report| report.packets));
-    object.number_or_null("acked_packets", report.map(Report::acked_packets));
-    object.number_or_null("resent_packets", report.map(Report::retransmissions));
-    object.seconds("elapsed_s", report.map(|report| report.elapsed));
-    object.seconds("measuring_s", report.map(|report| report.measuring));
-    object.seconds("last_ack_s", report.and_then(Report::last_ack));
-    let receivers = report.map(|report| report.receivers.as_slice()).unwrap_or_default();
-    object.objects("receivers", receivers.iter(), receiver_summary);
-    line.end()
+    line("summary", now, &|object| {
+        object.text("status", status(outcome).name());
+        object.number("exit_status", status(outcome) as u8);
+        object.text("mode", mode.name());
+        let message = outcome.err().map(|error| Explained(error).to_string());
+        object.text_or_null("message", message.as_deref());
+        let report = report_of(outcome);
+        object.number_or_null("tid", report.map(|report| report.tid));
+        object.number_or_null("payload_bytes", report.map(|report| report.payload_bytes));
+        object.number_or_null("acked_bytes", report.map(Report::acked_bytes));
+        object.number_or_null("payload_packets", report.map(|report| report.packets));
+        object.number_or_null("acked_packets", report.map(Report::acked_packets));
+        object.number_or_null("resent_packets", report.map(Report::retransmissions));
+        object.seconds("elapsed_s", report.map(|report| report.elapsed));
+        object.seconds("measuring_s", report.map(|report| report.measuring));
+        object.seconds("last_ack_s", report.and_then(Report::last_ack));
+        let receivers = report.map(|report| report.receivers.as_slice()).unwrap_or_default();
+        object.objects("receivers", receivers.iter(), receiver_summary);
+    })
 }
 
 fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
@@ -130,23 +107,14 @@ fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
     item.seconds("last_ack_s", receiver.last_ack);
 }
 
-/// One line.
-pub struct Line(pub Object);
-
-impl Line {
-    /// With what every line has.
-    pub fn new(event: &str, now: Duration) -> Self {
-        let mut object = Object::default();
-        object.number("schema", SCHEMA);
-        object.text("event", event);
-        object.seconds("time_s", Some(now));
-        Self(object)
-    }
-
-    /// All of it, with the newline.
-    pub fn end(self) -> String {
-        format!("{{{}}}\n", self.0.0)
-    }
+/// A line with what every line has, and with what `fill` adds.
+pub fn line(event: &str, now: Duration, fill: &dyn Fn(&mut Object)) -> String {
+    let mut object = Object::default();
+    object.number("schema", SCHEMA);
+    object.text("event", event);
+    object.seconds("time_s", Some(now));
+    fill(&mut object);
+    format!("{{{}}}\n", object.0)
 }
 
 /// The members of an object, so far.
@@ -208,13 +176,6 @@ impl Object {
         self.member(key, format_args!("[{array}]"));
     }
 
-    /// A receiver of this transaction, by its number in the list.
-    fn receiver(&mut self, receiver: &Listed<'_>) {
-        self.number("receiver", receiver.index);
-        self.text("address", &receiver.address().to_string());
-        self.text("name", &receiver.receiver.name);
-    }
-
     /// A latency, and how it was had.
     pub fn latency(&mut self, latency: Option<Latency>) {
         self.milliseconds("latency_ms", latency.as_ref().and_then(Latency::measured));
@@ -262,8 +223,8 @@ impl fmt::Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mdalp::event::PlannedShare;
-    use mdalp::protocol::{ListIndex, Receiver, Seq, Tid};
+    use mdalp::event::{Listed, PlannedShare};
+    use mdalp::protocol::{Receiver, Seq, Tid};
     use mdalp::report::LatencySource;
 
     fn receivers() -> [Receiver; 2] {
@@ -281,14 +242,14 @@ mod tests {
         Event::Assigned { tid: Tid(3740), mode: Mode::Balance, receivers, waited: Duration::from_millis(14) }
     }
 
-    fn line(what: &Event<'_>) -> String {
+    fn shown(what: &Event<'_>) -> String {
         event(what, Duration::from_micros(15_000)).unwrap()
     }
 
     #[test]
     fn names_are_escaped_as_json_and_for_terminals() {
         assert_eq!(
-            line(&assigned(&receivers())),
+            shown(&assigned(&receivers())),
             "{\"schema\":1,\"event\":\"assigned\",\"time_s\":0.015000,\"tid\":3740,\"mode\":\"balance\",\"waited_s\":0.014000,\
              \"receivers\":[{\"receiver\":1,\"address\":\"127.0.0.2\",\"name\":\"5th \\\"R\\\"\\\\\"},\
              {\"receiver\":2,\"address\":\"127.0.0.3\",\
@@ -305,7 +266,7 @@ mod tests {
         let receivers = receivers();
         let [a, b] = listed(&receivers);
         let latencies = [(a, latencies[0]), (b, latencies[1])];
-        let shown = line(&Event::Latencies { latencies: &latencies, took: Duration::from_secs(1) });
+        let shown = shown(&Event::Latencies { latencies: &latencies, took: Duration::from_secs(1) });
         assert!(shown.ends_with(
             "\"took_s\":1.000000,\"latencies\":[\
              {\"receiver\":1,\"latency_ms\":335.148,\"latency_source\":\"icmp\",\"latency_replies\":3},\
@@ -323,7 +284,7 @@ mod tests {
             .zip(ranges)
             .map(|(receiver, range)| PlannedShare { receiver, latency: None, range })
             .collect();
-        let shown = line(&Event::Planned { mode: Mode::Balance, shares: &shares, floor: 500 });
+        let shown = shown(&Event::Planned { mode: Mode::Balance, shares: &shares, floor: 500 });
         assert!(shown.ends_with(
             "\"mode\":\"balance\",\"floor_bytes\":500,\"shares\":[\
              {\"receiver\":1,\"bytes\":963,\"packets\":10,\"first_seq\":0,\"last_seq\":9},\

@@ -86,8 +86,10 @@ impl<'a> Display<'a> {
 
 impl Observer for Display<'_> {
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        // Progress minds its own pace.
+        let wanted = self.json && !matches!(event, Event::Progress { .. });
         let now = self.console.elapsed();
-        if let Some(line) = Some(event).filter(|_| self.json).and_then(|event| json::event(event, now)) {
+        if let Some(line) = Some(event).filter(|_| wanted).and_then(|event| json::event(event, now)) {
             self.console.print(&line);
         }
         self.log.event(event, self.console);

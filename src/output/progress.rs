@@ -68,16 +68,12 @@ impl Progress {
                 let sending = elapsed.saturating_sub(self.began.unwrap_or_default());
                 let (acked_bytes, payload_bytes, elapsed) = (*acked_bytes, *payload_bytes, *elapsed);
                 let line = Line { elapsed, sending, acked_bytes, payload_bytes, lanes };
-                self.show(console, &line.to_string());
-                if self.json {
-                    console.print(&json::progress(
-                        elapsed,
-                        acked_bytes,
-                        payload_bytes,
-                        line.resent(),
-                        console.elapsed(),
-                    ));
+                if let Some(line) =
+                    Some(event).filter(|_| self.json).and_then(|e| json::event(e, console.elapsed()))
+                {
+                    console.print(&line);
                 }
+                self.show(console, &line.to_string());
             }
             Event::Finished { .. } => console.clear(),
             _ => {}
@@ -128,7 +124,8 @@ impl fmt::Display for Line<'_> {
             Some(left) => write!(f, ", {} left", Clock(left))?,
             None => f.write_str(", --:-- left")?,
         }
-        write!(f, ", {} resent", self.resent())?;
+        let resent: u64 = self.lanes.iter().map(|lane| lane.retransmissions).sum();
+        write!(f, ", {resent} resent")?;
         let at_work = || self.lanes.iter().filter(|lane| lane.assigned > 0 || lane.lost);
         if (2..=FEW).contains(&at_work().count()) {
             f.write_char(':')?;
@@ -144,10 +141,6 @@ impl fmt::Display for Line<'_> {
 }
 
 impl Line<'_> {
-    fn resent(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.retransmissions).sum()
-    }
-
     /// Until the receiver that needs longest is done, if each goes on as it did; `None` while one has acknowledged
     /// nothing.
     fn left(&self) -> Option<Duration> {

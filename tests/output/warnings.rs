@@ -46,7 +46,8 @@ fn an_s_that_mode_1_ignores_is_a_warning() {
     assert_eq!((shown.status, shown.err.as_str()), (0, ""));
 }
 
-/// More receivers than descriptors, and a standard error that no one reads and whose pipe is nearly full already.
+/// More receivers than descriptors. However many they are, a standard error that no one reads takes what is written, so
+/// that it cannot delay a deadline.
 #[test]
 fn many_lost_receivers_fill_no_pipe() {
     let script = Script::new().receivers(300);
