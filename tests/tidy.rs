@@ -128,6 +128,22 @@ fn every_test_that_the_documents_name_exists() {
     assert!(missing.is_empty(), "tests/FAULTS.md names what is no test: {missing:?}");
 }
 
+#[test]
+fn documents_name_files_and_make_targets_that_exist() {
+    let makefile = read("Makefile");
+    for document in ["README.md", "CONTRIBUTING.md", "tests/FAULTS.md"] {
+        let text = read(document);
+        for span in text.split('`').skip(1).step_by(2).map(|span| span.split([' ', ':']).next().unwrap()) {
+            let is_path = ["src/", "tests/", "man/"].iter().any(|top| span.starts_with(top));
+            assert!(!is_path || root().join(span).exists(), "{document} names {span}, which does not exist");
+        }
+        for target in text.split("`make ").skip(1).map(|rest| rest.split([' ', '`']).next().unwrap()) {
+            let is_there = target.contains('=') || makefile.contains(&format!("\n{target}:"));
+            assert!(is_there, "{document} names `make {target}`, which is no target");
+        }
+    }
+}
+
 /// `words` are in no source file but those whose path begins with one of `places`.
 fn only_in(places: &[&str], words: &[&str]) {
     let files = sources("src");
