@@ -244,10 +244,7 @@ fn the_numbers_of_the_protocol_page_are_those_of_the_program() {
 fn the_change_log_begins_with_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(cli::version(), format!("mdalp {version}"));
-    let latest = CHANGELOG
-        .lines()
-        .filter_map(|line| line.strip_prefix("## ["))
-        .find(|l| !l.starts_with("Unreleased]"));
+    let latest = CHANGELOG.split("\n## [").skip(1).find(|entry| !entry.starts_with("Unreleased]"));
     assert!(latest.is_some_and(|line| line.starts_with(&format!("{version}]"))), "{latest:?}");
 }
 
