@@ -69,8 +69,11 @@ struct Session {
     transmissions: u32,
     /// What the machine waits for; `None` when it is idle.
     timer: Option<Instant>,
-    /// The last acknowledged SEQ that was retransmitted: its second ack is a sample, and may only lengthen the timeout.
-    resent: Option<u32>,
+    /// When the outstanding SEQ was sent the second time.
+    second_sent: Instant,
+    /// The last acknowledged SEQ that was retransmitted, and from when on another ack of it is a sample, which may only
+    /// lengthen the timeout.
+    resent: Option<(u32, Instant)>,
     /// What the lane must have counted.
     acked: u32,
     ignored: u64,
@@ -94,6 +97,7 @@ impl Session {
             first_sent: start,
             transmissions: 0,
             timer: None,
+            second_sent: start,
             resent: None,
             acked: 0,
             ignored: 0,
@@ -125,7 +129,9 @@ impl Session {
         if self.timer.is_some() && line == wire::ack(TID.0, self.seq) {
             assert!(matches!(received, Received::Acked(_)), "the outstanding packet's ack is {received:?}");
             assert_eq!(self.machine.outstanding(), None);
-            self.resent = if self.transmissions > 1 { Some(self.seq) } else { self.resent };
+            if self.transmissions > 1 {
+                self.resent = Some((self.seq, self.now + (self.second_sent - self.first_sent) / 2));
+            }
             self.acked += 1;
             self.seq += 1;
             self.next_packet();
@@ -140,7 +146,8 @@ impl Session {
     }
 
     fn may_be_second_ack(&mut self, line: &[u8]) {
-        if self.resent.take_if(|seq| line == wire::ack(TID.0, *seq)).is_none() {
+        let now = self.now;
+        if self.resent.take_if(|(seq, from)| now >= *from && line == wire::ack(TID.0, *seq)).is_none() {
             return;
         }
         if let Some(timer) = self.timer {
@@ -180,6 +187,9 @@ impl Session {
     fn transmitted(&mut self, step: Step) {
         self.transmissions += 1;
         self.sent += 1;
+        if self.transmissions == 2 {
+            self.second_sent = self.now;
+        }
         let Step::Transmit { seq, transmission, bytes, wait } = step else {
             panic!("{step:?} instead of a packet")
         };
