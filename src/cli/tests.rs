@@ -285,6 +285,10 @@ fn an_ipv6_zone_is_a_number_or_an_interface_of_this_host() {
     for value in ["-a fe80::1%1 -p 80", "-a [fe80::1%1] -p 80", "-a [fe80::1%1]:80", "-a [fe80::1%lo]:80"] {
         assert_eq!(address(value), "[fe80::1%1]:80", "{value}");
     }
+    assert_eq!(
+        refused("-a fe80::1"),
+        "-a 'fe80::1': a link-local address needs its network interface, as in fe80::1%eth0"
+    );
     for zone in ["", "nosuch0", "../net/lo", "..", "99999999999"] {
         assert_eq!(
             refused(&format!("-a fe80::1%{zone}")),

@@ -94,6 +94,11 @@ impl Value {
                 let no_interface = || self.wrong("this host has no such network interface; see 'ip link'");
                 address.set_scope_id(scope_id(zone).ok_or_else(no_interface)?);
             }
+            (SocketAddr::V6(address), None) if address.ip().is_unicast_link_local() => {
+                return Err(
+                    self.wrong("a link-local address needs its network interface, as in fe80::1%eth0")
+                );
+            }
             (SocketAddr::V4(_), zone) if bracketed.is_some() || zone.is_some() => {
                 return Err(not_an_address());
             }
