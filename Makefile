@@ -17,6 +17,8 @@ BENCH   ?=
 TARGET  ?=
 # The target triples of `make cross`; those that .ci/run tries if empty.
 CROSS   ?=
+# Options of cargo-mutants in `make mutants`, e.g. --file src/protocol/lane.rs.
+MUTANTS ?=
 
 CARGO      ?= cargo
 TARGET_DIR  = $${CARGO_TARGET_DIR:-target}
@@ -29,13 +31,13 @@ ZSH_WORDS   = $(DESTDIR)$(DATADIR)/zsh/site-functions/_mdalp
 FISH_WORDS  = $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/mdalp.fish
 
 .DEFAULT_GOAL := build
-.PHONY: help build static tiny test check fmt clippy man-lint doc demo readme compare soak bench cross fuzz install uninstall dist \
+.PHONY: help build static tiny test check fmt clippy man-lint doc demo readme compare soak bench mutants cross fuzz install uninstall dist \
 	dist-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DATADIR DESTDIR (install), TARGET (static, tiny), CROSS (cross),"
+	@echo "Variables: PREFIX=$(PREFIX) BINDIR MANDIR DATADIR DESTDIR (install), TARGET (static, tiny), CROSS (cross), MUTANTS (mutants),"
 	@echo "BENCH=$(BENCH) (bench), SCALE=$(SCALE) (compare), N=$(N) (soak), FUZZ_SECONDS=$(FUZZ_SECONDS) (fuzz)"
 
 build: ## the program, optimised: target/release/mdalp (the default)
@@ -79,6 +81,9 @@ compare: ## mode 1 against each receiver alone: the recorded transaction, SCALE 
 
 soak: ## N simulated transfers
 	MDALP_SOAK=$(N) $(CARGO) test --release --locked --test mdalp simulation -- --nocapture
+
+mutants: ## do the tests notice when the code is changed? MUTANTS= are options; takes hours
+	CARGO="$(CARGO)" sh tests/scripts/mutants.sh $(MUTANTS)
 
 cross: ## for other processors, run there against loopback servers; CROSS= names the targets
 	CARGO="$(CARGO)" sh tests/scripts/cross.sh $(CROSS)

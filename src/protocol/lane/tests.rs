@@ -30,9 +30,10 @@ fn counts_add_up() {
     assert_eq!((lane.last_ack(), lane.time_per_packet(), lane.srtt()), (None, None, None));
     lane.count_transmission(1);
     lane.count_transmission(2);
+    lane.count_transmission(3);
     lane.count_ack(epoch + Duration::from_secs(4), Duration::from_secs(3));
     lane.count_ack(epoch + Duration::from_secs(5), Duration::from_secs(1));
-    assert_eq!((lane.acked(), lane.transmissions(), lane.retransmissions()), (2, 2, 1));
+    assert_eq!((lane.acked(), lane.transmissions(), lane.retransmissions()), (2, 3, 2));
     assert_eq!(lane.last_ack(), Some(Duration::from_secs(5)));
     assert_eq!(lane.time_per_packet(), Some(Duration::from_secs(2)));
     lane.count_ignored();
