@@ -2,7 +2,7 @@
 
 use crate::loopback::{Receiver, Script, Servers, ms};
 use crate::support::{
-    Outcome, Scratch, all_at_once, calm, impatient, mdalp, payload, run, send, send_payload,
+    Outcome, Scratch, all_at_once, long_timeouts, mdalp, payload, run, send, send_payload, short_timeouts,
 };
 use mdalp::{Event, ExitStatus, Mode, Options, Payload, Trace};
 use std::net::UdpSocket;
@@ -23,7 +23,7 @@ fn ended_by_the_deadline(servers: &Servers, outcome: &Outcome, limit: &str) {
 }
 
 #[test]
-fn the_deadline_ends_a_transfer_in_either_mode_whatever_the_receivers_do() {
+fn the_deadline_ends_any_transfer_in_either_mode() {
     let hour = Duration::from_secs(3600);
     let receivers: [fn(Receiver) -> Receiver; 4] = [
         Receiver::silent,
@@ -36,7 +36,7 @@ fn the_deadline_ends_a_transfer_in_either_mode_whatever_the_receivers_do() {
     all_at_once(&cases, |(make, mode)| {
         let script = Script::new().receiver(make(Receiver::named("A"))).receiver(make(Receiver::named("B")));
         let servers = Servers::start(script);
-        let options = Options { deadline: Some(ms(400)), give_up: hour, ..impatient(&servers, 2) };
+        let options = Options { deadline: Some(ms(400)), give_up: hour, ..short_timeouts(&servers, 2) };
         let outcome = send(&servers, options, &payload(10_000), *mode);
         ended_by_the_deadline(&servers, &outcome, "0.4");
         assert!(outcome.report().elapsed >= ms(400));
@@ -54,7 +54,7 @@ fn the_deadline_includes_the_measuring() {
         bind: Some("127.0.0.1".parse().unwrap()),
         latencies: None,
         deadline: Some(ms(200)),
-        ..calm(&servers, 1)
+        ..long_timeouts(&servers, 1)
     };
     let mut reasons = Vec::new();
     let whole = Payload::from_bytes("payload").unwrap();
@@ -73,7 +73,7 @@ fn the_deadline_includes_the_measuring() {
 #[test]
 fn what_was_acknowledged_in_time_is_not_lost_to_the_deadline() {
     let servers = Servers::start(Script::new().receivers(1));
-    let options = Options { deadline: Some(ms(1000)), trace: Trace::Packets, ..calm(&servers, 1) };
+    let options = Options { deadline: Some(ms(1000)), trace: Trace::Packets, ..long_timeouts(&servers, 1) };
     let whole = Payload::from_bytes(payload(300)).unwrap();
     let start = Instant::now();
     let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| {
@@ -101,7 +101,7 @@ fn the_program_exits_with_5_and_one_line() {
 }
 
 #[test]
-fn times_that_no_clock_can_count_mean_forever_and_none_at_all_a_millisecond() {
+fn times_that_no_clock_can_count_are_clamped() {
     for time in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::from_secs(1 << 40)] {
         let servers = Servers::start(Script::new().receiver(Receiver::named("R").lose(1, 1)).receivers(1));
         let options = Options {
@@ -112,7 +112,7 @@ fn times_that_no_clock_can_count_mean_forever_and_none_at_all_a_millisecond() {
             progress: Some(time),
             latencies: Some(vec![time; 2]),
             first_timeout: ms(50),
-            ..calm(&servers, 2)
+            ..long_timeouts(&servers, 2)
         };
         let outcome = send(&servers, options, &payload(500), Mode::Balance);
         assert!(outcome.result.is_ok(), "{time:?}: {}", outcome.line());
@@ -125,13 +125,14 @@ fn times_that_no_clock_can_count_mean_forever_and_none_at_all_a_millisecond() {
         progress: Some(none),
         latencies: Some(vec![none]),
         first_timeout: none,
-        ..calm(&servers, 1)
+        ..long_timeouts(&servers, 1)
     };
     let outcome = send(&servers, options, b"x", Mode::Balance);
     assert_eq!(outcome.result.as_ref().unwrap_err().exit_status(), ExitStatus::Incomplete);
     assert!(outcome.report().receivers[0].transmissions <= 5, "{:?}", outcome.report());
     // The first time-out may be beyond counting, too.
     let servers = Servers::start(Script::new().receivers(1));
-    let options = Options { first_timeout: Duration::MAX, give_up: Duration::MAX, ..calm(&servers, 1) };
+    let options =
+        Options { first_timeout: Duration::MAX, give_up: Duration::MAX, ..long_timeouts(&servers, 1) };
     assert!(send(&servers, options, b"x", Mode::Balance).result.is_ok());
 }

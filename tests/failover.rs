@@ -1,7 +1,7 @@
 //! Receivers that are lost, at any moment and in any order; and what a failed transfer says of itself.
 
 use crate::loopback::{Fault, Receiver, Remark, Script, Servers, Verdict, When, ms};
-use crate::support::{Outcome, all_at_once, impatient, payload, send};
+use crate::support::{Outcome, all_at_once, payload, send, short_timeouts};
 use mdalp::report::{LossReason, ReceiverStatus};
 use mdalp::{ExitStatus, Mode, Options};
 
@@ -21,7 +21,7 @@ fn transfer(script: Script) -> Outcome {
 
 fn transfer_with(script: Script, change: impl FnOnce(Options) -> Options) -> Outcome {
     let servers = Servers::start(script);
-    let options = change(impatient(&servers, 3));
+    let options = change(short_timeouts(&servers, 3));
     send(&servers, options, &payload(PACKETS as usize * 100), Mode::Balance)
 }
 
@@ -69,7 +69,7 @@ fn any_one_receiver_may_be_lost_at_any_moment() {
 
 /// It received the packet that it never acknowledged, so that one is at two receivers, with the same bytes.
 #[test]
-fn a_packet_whose_ack_was_lost_with_its_receiver_is_sent_to_another() {
+fn a_packet_whose_ack_was_lost_with_its_receiver_is_sent_on() {
     let outcome = transfer(three(|i, receiver| match i {
         1 => receiver.rule(When::AfterAcks(3), Fault::LoseAck),
         _ => receiver,
@@ -96,7 +96,7 @@ fn all_but_one_may_be_lost_at_the_same_time() {
 /// A dies at once; B, quick and done by then, gets nearly all of A's work and dies of it; C gets what is left, having
 /// been idle for most of two give-up times.
 #[test]
-fn they_may_be_lost_one_after_another_each_having_just_inherited() {
+fn they_may_be_lost_one_after_another_each_an_heir() {
     let cases = [10, 11, 14];
     all_at_once(&cases, |&acks| {
         let what = format!("B dies after {acks} acks");
@@ -131,7 +131,7 @@ fn a_busy_heir_does_what_it_inherits_after_its_own() {
 fn the_only_packet_of_a_payload_survives_its_receiver() {
     // Only the fastest gets the one byte; the others have no thread until they inherit it.
     let servers = Servers::start(three(|i, receiver| if i == 1 { receiver.silent() } else { receiver }));
-    let mut options = impatient(&servers, 3);
+    let mut options = short_timeouts(&servers, 3);
     options.latencies = Some(vec![ms(3), ms(1), ms(2)]);
     let outcome = send(&servers, options, b"x", Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
@@ -152,7 +152,7 @@ fn ten_of_eleven_may_be_lost_in_turn() {
         })
     });
     let servers = Servers::start(script);
-    let mut options = impatient(&servers, 11);
+    let mut options = short_timeouts(&servers, 11);
     options.give_up = ms(600);
     let bytes = payload(11_000);
     let outcome = send(&servers, options, &bytes, Mode::Balance);
@@ -164,7 +164,7 @@ fn ten_of_eleven_may_be_lost_in_turn() {
 }
 
 #[test]
-fn without_failover_the_others_finish_and_the_line_accounts_for_it() {
+fn without_failover_the_others_finish_their_shares() {
     let outcome = transfer_with(
         three(|i, receiver| if i == 1 { receiver.dies_after_acks(4) } else { receiver }),
         |options| Options { failover: false, ..options },
@@ -189,7 +189,7 @@ fn mode_2_has_nobody_to_fail_over_to() {
             1 => receiver.dies_after_acks(acks),
             _ => receiver,
         }));
-        let outcome = send(&servers, impatient(&servers, 3), &payload(1000), Mode::Single(2));
+        let outcome = send(&servers, short_timeouts(&servers, 3), &payload(1000), Mode::Single(2));
         assert_eq!(outcome.result.as_ref().unwrap_err().exit_status(), ExitStatus::Incomplete);
         assert_eq!(outcome.report().acked_bytes(), u64::from(acks) * 100);
         assert_eq!((outcome.told.lost.len(), outcome.told.moves.len()), (1, 0));
@@ -229,7 +229,7 @@ fn when_all_fall_silent_together_the_line_says_when() {
 
 /// B and C acknowledge a part of what A leaves: when it was given up the transaction was alive.
 #[test]
-fn receivers_that_fall_silent_one_after_another_are_no_sign_of_an_expired_transaction() {
+fn silence_of_one_after_another_is_no_sign_of_expiry() {
     let outcome = transfer(three(|i, receiver| receiver.dies_after_acks(if i == 0 { 1 } else { 12 })));
     assert_eq!((lost(&outcome).len(), outcome.report().acked_packets()), (3, 25));
     let line = outcome.line();
@@ -238,7 +238,7 @@ fn receivers_that_fall_silent_one_after_another_are_no_sign_of_an_expired_transa
 
 /// All is at rest when the last one has been given up: nothing is shared out any more, and nobody hangs.
 #[test]
-fn when_all_are_silent_from_the_start_the_line_says_where_to_look() {
+fn silence_from_the_start_points_to_firewalls() {
     let outcome = transfer(three(|_, receiver| receiver.silent()));
     let line = outcome.line();
     assert!(line.starts_with("transfer: 0 of 3000 bytes acknowledged, 0 of 30 packets; lost "), "{line}");
@@ -253,7 +253,7 @@ fn a_long_list_of_losses_stays_one_line() {
     let names = |i: usize| format!("R{i}\u{1b}[2J\u{202e}");
     let script = (0..40).fold(Script::new(), |script, i| script.receiver(Receiver::named(names(i)).closed()));
     let servers = Servers::start(script);
-    let mut options = impatient(&servers, 40);
+    let mut options = short_timeouts(&servers, 40);
     options.first_timeout = ms(20);
     let outcome = send(&servers, options, &payload(4000), Mode::Balance);
     let line = outcome.line();
@@ -267,7 +267,7 @@ fn a_long_list_of_losses_stays_one_line() {
 #[test]
 fn who_is_too_slow_for_the_transaction_is_warned_of() {
     let servers = Servers::start(three(|_, receiver| receiver.ack_delay(ms(50))));
-    let mut options = impatient(&servers, 3);
+    let mut options = short_timeouts(&servers, 3);
     // 3000 packets at each, 50 ms for each of them.
     options.deadline = Some(ms(2500));
     let outcome = send(&servers, options, &payload(900_000), Mode::Balance);

@@ -1,14 +1,14 @@
 //! Orchestrators, and strangers in their place, that send what they should not, or nothing.
 
 use crate::loopback::{Receiver, Remark, Script, Servers, Verdict, closed_port, ms};
-use crate::support::{Scratch, calm, impatient, mdalp, payload, run, send};
+use crate::support::{Scratch, long_timeouts, mdalp, payload, run, send, short_timeouts};
 use mdalp::cli::Explained;
 use mdalp::{Client, Error, ExitStatus, Mode, Options, Payload};
 use std::time::Duration;
 
 /// What a client that gets no assignment says, and how it exits.
 fn no_assignment(servers: &Servers, patience: Duration) -> String {
-    let options = Options { intent_timeout: patience, ..calm(servers, 1) };
+    let options = Options { intent_timeout: patience, ..long_timeouts(servers, 1) };
     let payload = Payload::from_bytes("x").unwrap();
     let error =
         Client::with_options(servers.orchestrator(), options).send(&payload, Mode::Balance).unwrap_err();
@@ -18,7 +18,7 @@ fn no_assignment(servers: &Servers, patience: Duration) -> String {
 }
 
 #[test]
-fn silence_ends_with_the_intent_time_out() {
+fn silence_ends_with_the_intent_timeout() {
     let servers = Servers::start(Script::new().receivers(1).silent_orchestrator());
     let line = no_assignment(&servers, ms(100));
     let wanted = format!(
@@ -60,7 +60,7 @@ fn an_assignment_from_a_stranger_is_none() {
 fn one_right_assignment(script: Script) -> crate::support::Told {
     let servers = Servers::start(script.receivers(2));
     let bytes = payload(1000);
-    let outcome = send(&servers, calm(&servers, 2), &bytes, Mode::Balance);
+    let outcome = send(&servers, long_timeouts(&servers, 2), &bytes, Mode::Balance);
     let report = outcome.result.unwrap();
     assert_eq!((report.tid.0, report.acked_bytes(), report.retransmissions()), (3740, 1000, 0));
     let transaction = servers.judge().unwrap();
@@ -105,12 +105,12 @@ fn messages_of_other_types_are_waited_past() {
 }
 
 #[test]
-fn a_late_assignment_is_taken_and_a_lost_intent_is_sent_again_only_if_asked() {
+fn a_lost_intent_is_sent_again_only_if_asked() {
     one_right_assignment(Script::new().assign_after(ms(300)));
     let servers = Servers::start(Script::new().receivers(1).lose_intents(2));
     assert!(no_assignment(&servers, ms(100)).contains("no assignment"));
     assert_eq!(servers.intents(), 1);
-    let options = Options { intent_resend: Some(ms(50)), ..calm(&servers, 1) };
+    let options = Options { intent_resend: Some(ms(50)), ..long_timeouts(&servers, 1) };
     let outcome = send(&servers, options, b"x", Mode::Balance);
     assert!(outcome.result.is_ok() && outcome.told.intents >= 2, "{}", outcome.told.intents);
 }
@@ -158,7 +158,7 @@ not a unicast address|Type:1;TID:7;DATA:[@, {'ip_address': '0.0.0.0', 'name': 's
 
 /// One line, exit status 4, and not a datagram to anybody, even where the rest of the list is right.
 #[test]
-fn a_malformed_assignment_is_one_precise_and_safe_line_and_status_4() {
+fn a_malformed_assignment_is_one_safe_line_and_status_4() {
     let scratch = Scratch::new();
     let (file, mark) = (scratch.file("payload", b"payload"), scratch.path("mark"));
     for line in MALFORMED.lines().skip(1) {
@@ -232,13 +232,13 @@ fn a_broadcast_address_of_a_network_is_a_lost_receiver() {
     let script = Script::new().receivers(1).listed_text("127.255.255.255", "everybody");
     let servers = Servers::start(script);
     let bytes = payload(1000);
-    let outcome = send(&servers, impatient(&servers, 2), &bytes, Mode::Balance);
+    let outcome = send(&servers, short_timeouts(&servers, 2), &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
     assert_eq!(outcome.told.lost.len(), 1);
     assert_eq!(outcome.told.lost[0].1.to_string(), "no route: Permission denied");
     assert!(outcome.transaction.payload == bytes);
     let alone = Servers::start(Script::new().listed_text("127.255.255.255", "everybody"));
-    let line = send(&alone, impatient(&alone, 1), &bytes, Mode::Balance).line();
+    let line = send(&alone, short_timeouts(&alone, 1), &bytes, Mode::Balance).line();
     assert!(
         line.ends_with(
             "(everybody), no route: Permission denied; check this host's network, and send it again"
@@ -249,7 +249,7 @@ fn a_broadcast_address_of_a_network_is_a_lost_receiver() {
 
 /// One thread serves all entries in turn: with two, a second packet would come before the ack of the first.
 #[test]
-fn an_address_that_is_listed_more_than_once_is_one_receiver() {
+fn an_address_listed_more_than_once_is_one_receiver() {
     let again = |script: Script, entries: &[&str]| {
         entries.iter().fold(script, |script, address| script.listed_text(address, "again"))
     };
@@ -264,7 +264,7 @@ fn an_address_that_is_listed_more_than_once_is_one_receiver() {
             .receiver(Receiver::named("B").ack_delay(ms(2)));
         let servers = Servers::start(again(two, entries));
         let bytes = payload(3000);
-        let outcome = send(&servers, calm(&servers, 2 + entries.len()), &bytes, Mode::Balance);
+        let outcome = send(&servers, long_timeouts(&servers, 2 + entries.len()), &bytes, Mode::Balance);
         let report = outcome.result.unwrap();
         assert_eq!((report.receivers.len(), report.acked_bytes()), (2, 3000), "{entries:?}");
         let transaction = servers.finish();
@@ -283,7 +283,7 @@ fn an_address_that_is_listed_more_than_once_is_one_receiver() {
 }
 
 #[test]
-fn an_address_that_is_listed_twice_is_lost_once_with_both_ranges() {
+fn an_address_listed_twice_is_lost_once_with_both_ranges() {
     let servers = Servers::start(
         Script::new()
             .receiver(Receiver::named("A").dies_after_acks(12))
@@ -291,7 +291,7 @@ fn an_address_that_is_listed_twice_is_lost_once_with_both_ranges() {
             .listed_again("A"),
     );
     let bytes = payload(3000);
-    let outcome = send(&servers, impatient(&servers, 3), &bytes, Mode::Balance);
+    let outcome = send(&servers, short_timeouts(&servers, 3), &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
     assert_eq!(outcome.told.lost.iter().map(|(entry, _)| *entry).collect::<Vec<_>>(), [0]);
     assert_eq!(outcome.told.moves, [(0, 1, 22, 8)]);
@@ -313,12 +313,12 @@ fn ipv6_literals_work_for_orchestrator_and_receivers() {
         }
     };
     let bytes = payload(1000);
-    let outcome = send(&servers, calm(&servers, 1), &bytes, Mode::Balance);
+    let outcome = send(&servers, long_timeouts(&servers, 1), &bytes, Mode::Balance);
     assert_eq!(outcome.result.unwrap().acked_bytes(), 1000);
     assert!(outcome.transaction.payload == bytes && outcome.transaction.remarks.is_empty());
     // The orchestrator on IPv6, receivers of both kinds: the same port is not free on both for sure, so one is closed.
     let mixed = Servers::start(Script::new().ipv6().receivers(1).listed_text("127.0.0.2", "IPv4"));
-    let outcome = send(&mixed, impatient(&mixed, 2), &bytes, Mode::Balance);
+    let outcome = send(&mixed, short_timeouts(&mixed, 2), &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
     let scratch = Scratch::new();
     let file = scratch.file("payload", &bytes);

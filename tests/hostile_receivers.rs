@@ -1,7 +1,7 @@
 //! Receivers, and strangers in their place, that send what they should not.
 
 use crate::loopback::{Fault, Flood, Receiver, Script, Servers, Verdict, When, ms};
-use crate::support::{all_at_once, calm, impatient, payload, send, send_payload};
+use crate::support::{all_at_once, long_timeouts, payload, send, send_payload, short_timeouts};
 use mdalp::report::LossReason;
 use mdalp::{Event, ExitStatus, Mode, Options, Payload};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn changes_nothing(hostile: Receiver) -> u64 {
     let bytes = payload(3000);
     let servers = Servers::start(Script::new().receiver(hostile).receiver(Receiver::named("honest")));
-    let outcome = send(&servers, calm(&servers, 2), &bytes, Mode::Balance);
+    let outcome = send(&servers, long_timeouts(&servers, 2), &bytes, Mode::Balance);
     let report = outcome.result.unwrap();
     assert_eq!((report.acked_bytes(), report.retransmissions()), (3000, 0));
     let transaction = servers.finish();
@@ -94,7 +94,7 @@ fn a_receiver_that_acknowledges_in_advance_is_taken_at_its_word() {
         Script::new().receiver(Receiver::named("H").acks_in_advance()).receiver(Receiver::named("R")),
     );
     let bytes = payload(3000);
-    let outcome = send(&servers, calm(&servers, 2), &bytes, Mode::Balance);
+    let outcome = send(&servers, long_timeouts(&servers, 2), &bytes, Mode::Balance);
     let report = outcome.result.unwrap();
     assert_eq!((report.acked_bytes(), report.retransmissions()), (3000, 0));
     let honest = outcome.transaction.part("R");
@@ -135,7 +135,7 @@ fn what_is_nearly_an_ack_is_none() {
         script.receiver(Receiver::named(format!("R{seq}")).never_acks().junk(text(seq)))
     });
     let servers = Servers::start(script);
-    let mut options = impatient(&servers, nearly.len());
+    let mut options = short_timeouts(&servers, nearly.len());
     options.failover = false;
     let outcome = send(&servers, options, &payload(100 * nearly.len()), Mode::Balance);
     assert_eq!(outcome.result.as_ref().unwrap_err().exit_status(), ExitStatus::Incomplete);
@@ -155,7 +155,7 @@ fn a_flood_moves_neither_the_timer_nor_the_give_up() {
     all_at_once(&rates, |rate| {
         let flooding = Receiver::named("F").never_acks().flood(*rate, HOUR);
         let servers = Servers::start(Script::new().receiver(flooding));
-        let options = Options { give_up: ms(2000), ..impatient(&servers, 1) };
+        let options = Options { give_up: ms(2000), ..short_timeouts(&servers, 1) };
         let outcome = send(&servers, options, b"one packet", Mode::Balance);
         let LossReason::Silent { waited, transmissions, .. } = outcome.told.lost[0].1 else {
             panic!("{:?}", outcome.told.lost)
@@ -176,7 +176,7 @@ fn an_ack_is_found_in_a_flood() {
         .lose(4, 2)
         .rule(When::At { seq: 4, nth: 1 }, Fault::Flood(Flood { per_second: Some(5000), lasting: HOUR }));
     let servers = Servers::start(Script::new().receiver(flooding));
-    let mut options = impatient(&servers, 1);
+    let mut options = short_timeouts(&servers, 1);
     options.give_up = Duration::from_secs(60);
     options.first_timeout = ms(200);
     let bytes = payload(500);
@@ -194,7 +194,7 @@ fn a_port_that_is_closed_for_a_while_costs_retransmissions_only() {
     let bytes = payload(500);
     let whole = Payload::from_bytes(&bytes[..]).unwrap();
     // The first transmission is refused; the second may be or not.
-    let options = Options { give_up: HOUR, first_timeout: ms(500), ..impatient(&servers, 1) };
+    let options = Options { give_up: HOUR, first_timeout: ms(500), ..short_timeouts(&servers, 1) };
     let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| {
         if let Event::TimedOut { .. } = event {
             servers.open("R");
@@ -207,11 +207,11 @@ fn a_port_that_is_closed_for_a_while_costs_retransmissions_only() {
 }
 
 #[test]
-fn a_port_that_stays_closed_loses_its_receiver_after_five_refusals() {
+fn a_closed_port_loses_its_receiver_after_five_refusals() {
     let servers =
         Servers::start(Script::new().receiver(Receiver::named("C").closed()).receiver(Receiver::named("R")));
     let bytes = payload(1000);
-    let mut options = impatient(&servers, 2);
+    let mut options = short_timeouts(&servers, 2);
     options.give_up = HOUR;
     let outcome = send(&servers, options, &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
@@ -226,7 +226,7 @@ fn a_port_that_stays_closed_loses_its_receiver_after_five_refusals() {
 #[test]
 fn refusals_alone_fail_the_transfer_and_the_line_says_so() {
     let servers = Servers::start(Script::new().receiver(Receiver::named("C").closed()));
-    let mut options = impatient(&servers, 1);
+    let mut options = short_timeouts(&servers, 1);
     options.give_up = HOUR;
     let outcome = send(&servers, options, &payload(1000), Mode::Balance);
     assert_eq!(
@@ -246,7 +246,7 @@ fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
                 .receiver(Receiver::named("R")),
         );
         let bytes = payload(1000);
-        let options = Options { give_up: HOUR, ..impatient(&servers, 2) };
+        let options = Options { give_up: HOUR, ..short_timeouts(&servers, 2) };
         let outcome = send(&servers, options, &bytes, Mode::Balance);
         assert!(outcome.result.is_ok(), "{}", outcome.line());
         assert!(matches!(outcome.told.lost[..], [(0, LossReason::Refused { seq, .. })] if seq.0 == acks));
@@ -260,7 +260,7 @@ fn a_receiver_that_stalls_and_comes_back_is_not_lost() {
     let servers = Servers::start(
         Script::new().receiver(Receiver::named("S").silent_for(2, ms(350))).receiver(Receiver::named("R")),
     );
-    let mut options = impatient(&servers, 2);
+    let mut options = short_timeouts(&servers, 2);
     options.give_up = Duration::from_secs(60);
     let bytes = payload(1000);
     let outcome = send(&servers, options, &bytes, Mode::Balance);
@@ -273,7 +273,7 @@ fn a_receiver_that_stalls_and_comes_back_is_not_lost() {
 
 /// An hour's worth of waiting is asked for, so only the acks can have ended it.
 #[test]
-fn losses_both_ways_with_hostile_answers_leave_every_byte_in_place() {
+fn losses_and_hostile_answers_leave_every_byte_in_place() {
     let hostile = |name: &str| {
         Receiver::named(name)
             .ack_delay(ms(1))
@@ -286,7 +286,7 @@ fn losses_both_ways_with_hostile_answers_leave_every_byte_in_place() {
     };
     let script = Script::new().receiver(hostile("A")).receiver(hostile("B")).receiver(hostile("C"));
     let servers = Servers::start(script.data_loss(0.15).ack_loss(0.15).seed(3));
-    let mut options = impatient(&servers, 3);
+    let mut options = short_timeouts(&servers, 3);
     (options.first_timeout, options.fixed_timeout, options.give_up) = (ms(40), false, HOUR);
     let bytes = payload(6000);
     let outcome = send(&servers, options, &bytes, Mode::Balance);
@@ -312,7 +312,7 @@ fn nothing_goes_to_whom_the_list_does_not_name() {
         .assigned_again_with_other_tid();
     let servers = Servers::start(script);
     let bytes = payload(1000);
-    let outcome = send(&servers, impatient(&servers, 2), &bytes, Mode::Balance);
+    let outcome = send(&servers, short_timeouts(&servers, 2), &bytes, Mode::Balance);
     assert!(outcome.result.is_ok(), "{}", outcome.line());
     for name in ["before", "between", "after"] {
         assert_eq!(outcome.transaction.part(name).counts.packets, 0, "{name}");

@@ -1,7 +1,7 @@
 //! The crate as another program uses it: cancelled, asked why it failed, shared between threads.
 
 use crate::loopback::{Receiver, Script, Servers, closed_port, ms};
-use crate::support::{calm, payload};
+use crate::support::{long_timeouts, payload};
 use mdalp::error::HandshakeError;
 use mdalp::{Client, Error, Event, ExitStatus, Mode, Options, Payload, Report};
 use std::error::Error as _;
@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 #[test]
 fn an_observer_cancels_a_transfer_and_is_told_nothing_more() {
     let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(5))));
-    let options = Options { progress: Some(ms(1)), ..calm(&servers, 1) };
+    let options = Options { progress: Some(ms(1)), ..long_timeouts(&servers, 1) };
     let mut after = 0;
     let mut observer = |event: &Event<'_>| {
         let cancel = matches!(event, Event::Progress { acked_bytes: 1.., .. }) || after > 0;
@@ -32,7 +32,7 @@ fn an_observer_cancels_before_anything_is_sent() {
     let servers = Servers::start(Script::new().receivers(1));
     let payload = Payload::from_bytes("x").unwrap();
     for at in ["assigned", "latencies"] {
-        let client = Client::with_options(servers.orchestrator(), calm(&servers, 1));
+        let client = Client::with_options(servers.orchestrator(), long_timeouts(&servers, 1));
         let mut observer = |event: &Event<'_>| match event {
             Event::Assigned { .. } if at == "assigned" => ControlFlow::Break(()),
             Event::Latencies { .. } => ControlFlow::Break(()),
@@ -47,7 +47,7 @@ fn an_observer_cancels_before_anything_is_sent() {
 #[test]
 fn receiver_0_is_refused_before_the_orchestrator_is_asked() {
     let servers = Servers::start(Script::new().receivers(1));
-    let client = Client::with_options(servers.orchestrator(), calm(&servers, 1));
+    let client = Client::with_options(servers.orchestrator(), long_timeouts(&servers, 1));
     let error = client.send(&Payload::from_bytes("x").unwrap(), Mode::Single(0)).unwrap_err();
     assert_eq!(error.to_string(), "receiver 0: receivers are counted from 1");
     assert_eq!((error.exit_status(), servers.intents()), (ExitStatus::Usage, 0));

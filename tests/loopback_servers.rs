@@ -110,7 +110,7 @@ fn run(script: Script, payload: &[u8], shares: &[usize]) -> Transaction {
 }
 
 #[test]
-fn all_bytes_at_receivers_with_fair_shares_are_a_completed_transaction() {
+fn all_bytes_in_fair_shares_are_a_completed_transaction() {
     let payload = payload(5000);
     let transaction = run(Script::new().receivers(3).expect(&payload), &payload, &[963, 1981, 2056]);
     assert_eq!((transaction.verdict, transaction.tid), (Verdict::Completed, 3740));
@@ -130,7 +130,7 @@ fn all_bytes_at_one_of_three_receivers_are_a_violation() {
 }
 
 #[test]
-fn a_share_one_byte_under_the_floor_is_a_violation_and_at_the_floor_is_not() {
+fn a_share_one_byte_under_the_floor_is_a_violation() {
     let payload = payload(1001);
     let verdict = |shares: &[usize]| run(Script::new().receivers(2), &payload, shares).verdict;
     assert_eq!(verdict(&[101, 900]), Verdict::Completed);
@@ -160,7 +160,7 @@ fn no_data_at_all_is_an_incomplete_transaction() {
 }
 
 #[test]
-fn other_bytes_than_expected_are_never_completed_kept_or_counted() {
+fn other_bytes_than_expected_are_never_completed() {
     for keep in [true, false] {
         let script = || Script::new().receivers(1).keep_payload(keep).expect(&payload(250));
         let mut wrong = payload(250);
@@ -237,7 +237,7 @@ fn a_new_seq_before_the_ack_is_broken_stop_and_wait() {
 }
 
 #[test]
-fn a_retransmission_during_a_slow_ack_is_needless() {
+fn a_retransmission_during_a_slow_ack_is_spurious() {
     let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(100))));
     let client = Client::assigned_by(&servers);
     client.transmit(0, 0, b"a");
@@ -272,7 +272,7 @@ fn a_receiver_listed_twice_is_judged_on_all_it_got() {
 }
 
 #[test]
-fn a_seq_at_two_receivers_counts_once_for_the_payload_and_must_be_the_same() {
+fn a_seq_at_two_receivers_counts_once_and_must_be_the_same() {
     let servers = Servers::start(Script::new().receivers(2).expect(b"ab"));
     let client = Client::assigned_by(&servers);
     client.send(0, 0, b"a");
@@ -307,7 +307,7 @@ fn a_complete_transaction_is_judged_only_when_the_client_knows() {
 }
 
 #[test]
-fn data_of_no_transaction_and_no_data_at_all_are_remarked_and_not_acknowledged() {
+fn data_of_no_transaction_and_junk_are_not_acknowledged() {
     let servers = Servers::start(Script::new().receivers(1));
     let mut client = Client::assigned_by(&servers);
     client.socket.send_to(b"hello", client.addresses[0]).unwrap();
@@ -543,7 +543,7 @@ fn everything_works_on_ipv6() {
 }
 
 #[test]
-fn a_thousand_and_two_hundred_receivers_start_serve_and_stop() {
+fn twelve_hundred_receivers_start_serve_and_stop() {
     let servers = Servers::start(Script::new().receivers(1200).expect(&payload(1200)));
     let client = Client::assigned_by(&servers);
     assert_eq!(client.addresses, servers.receivers());

@@ -2,7 +2,8 @@
 
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
 use crate::support::{
-    Outcome, Ran, Scratch, addressed_to, calm, finish, mdalp, payload, run, send_payload, start,
+    CommandOutput, Outcome, Scratch, addressed_to, finish, long_timeouts, mdalp, payload, run, send_payload,
+    start,
 };
 use mdalp::{Error, Event, ExitStatus, Mode, Payload};
 use std::fs::{File, OpenOptions};
@@ -25,7 +26,7 @@ fn sent_with(midway: bool, trouble: impl Fn(&Path)) -> (Outcome, Vec<u8>) {
     File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let servers = Servers::start(Script::new().receiver(Receiver::named("A").lose(5, 1)).receivers(1));
     let whole = Payload::open(&path).unwrap();
-    let mut options = calm(&servers, 2);
+    let mut options = long_timeouts(&servers, 2);
     options.first_timeout = ms(300);
     let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| match event {
         Event::Planned { .. } if !midway => trouble(&path),
@@ -119,7 +120,7 @@ fn refused(shell: &str) -> String {
     ran.line().to_owned()
 }
 
-fn shelled(shell: &str, servers: &Servers) -> Ran {
+fn shelled(shell: &str, servers: &Servers) -> CommandOutput {
     let mut command = Command::new("sh");
     command.args(["-c", shell, env!("CARGO_BIN_EXE_mdalp")]).args(addressed_to(servers));
     run(&mut command)
@@ -152,7 +153,7 @@ fn what_cannot_be_read_is_status_3_before_anything_is_asked_for() {
 
 /// Without the limit all of the machine's memory would be the bound.
 #[test]
-fn a_stream_that_does_not_fit_into_memory_is_status_3_before_anything_is_asked_for() {
+fn a_stream_that_does_not_fit_into_memory_is_status_3() {
     for source in ["-f /dev/zero", "-f - < /dev/zero"] {
         let line = refused(&format!("ulimit -v 65536; \"$0\" \"$@\" {source}"));
         assert!(line.contains(": out of memory after "), "{line}");
@@ -171,7 +172,7 @@ fn a_stream_that_ends_early_is_sent_as_far_as_it_came() {
 }
 
 #[test]
-fn a_slow_stream_is_waited_for_and_nothing_is_asked_before_its_end() {
+fn a_slow_stream_is_read_to_its_end_before_the_intent() {
     let servers = Servers::start(Script::new().receivers(1));
     let mut child = start(mdalp(&servers, &["-f", "-", "--latency", "1"]).stdin(Stdio::piped()));
     let mut pipe = child.stdin.take().unwrap();

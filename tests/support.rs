@@ -32,7 +32,7 @@ fn options(servers: &Servers, entries: usize) -> Options {
 
 /// For receivers that acknowledge everything: no timer fires however busy the machine is, so that whatever is sent twice
 /// was sent twice for another reason.
-pub fn calm(servers: &Servers, entries: usize) -> Options {
+pub fn long_timeouts(servers: &Servers, entries: usize) -> Options {
     Options {
         first_timeout: Duration::from_secs(30),
         fixed_timeout: true,
@@ -43,7 +43,7 @@ pub fn calm(servers: &Servers, entries: usize) -> Options {
 
 /// For receivers that are lost: every timer is 100 ms, and a receiver is given up after 800 ms. A busy machine may be late
 /// by several timers before a live receiver counts as lost.
-pub fn impatient(servers: &Servers, entries: usize) -> Options {
+pub fn short_timeouts(servers: &Servers, entries: usize) -> Options {
     Options {
         first_timeout: Duration::from_millis(100),
         fixed_timeout: true,
@@ -145,14 +145,14 @@ pub fn all_at_once<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
 }
 
 /// What a run of the program came to.
-pub struct Ran {
+pub struct CommandOutput {
     /// `None` if a signal ended it.
     pub status: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Ran {
+impl CommandOutput {
     /// The one line of standard error, without `mdalp: `.
     pub fn line(&self) -> &str {
         let line = self.stderr.strip_prefix("mdalp: ").and_then(|rest| rest.strip_suffix('\n'));
@@ -182,7 +182,7 @@ pub fn addressed_to(servers: &Servers) -> [String; 7] {
 }
 
 /// Runs a command to its end, with nothing on its standard input unless it was said what.
-pub fn run(command: &mut Command) -> Ran {
+pub fn run(command: &mut Command) -> CommandOutput {
     command.stdin(Stdio::null());
     finish(start(command))
 }
@@ -192,7 +192,7 @@ pub fn start(command: &mut Command) -> Child {
 }
 
 /// Waits for the end. A program that hangs is killed after a time that no busy machine excuses.
-pub fn finish(mut child: Child) -> Ran {
+pub fn finish(mut child: Child) -> CommandOutput {
     let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
     let give_up = Instant::now() + Duration::from_secs(60);
     let status = loop {
@@ -205,7 +205,7 @@ pub fn finish(mut child: Child) -> Ran {
             }
         }
     };
-    Ran { status: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    CommandOutput { status: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
 fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {

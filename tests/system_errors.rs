@@ -2,8 +2,8 @@
 
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
 use crate::support::{
-    Outcome, Ran, Scratch, addressed_to, finish, has_tool, impatient, mdalp, payload, run, send,
-    send_payload, skipped, start,
+    CommandOutput, Outcome, Scratch, addressed_to, finish, has_tool, mdalp, payload, run, send, send_payload,
+    short_timeouts, skipped, start,
 };
 use mdalp::report::LossReason;
 use mdalp::{Event, Mode, Payload};
@@ -72,8 +72,8 @@ fn an_orchestrator_without_a_route_is_status_4_and_says_why() {
 }
 
 #[test]
-fn receivers_without_a_route_are_lost_at_once_and_the_rest_gets_all() {
-    if !in_own_network("system_errors::receivers_without_a_route_are_lost_at_once_and_the_rest_gets_all") {
+fn receivers_without_a_route_are_lost_immediately() {
+    if !in_own_network("system_errors::receivers_without_a_route_are_lost_immediately") {
         return;
     }
     ip("route add unreachable 192.0.2.7/32");
@@ -84,7 +84,7 @@ fn receivers_without_a_route_are_lost_at_once_and_the_rest_gets_all() {
         ("192.0.2.7", "no route: No route to host"),
     ] {
         let servers = Servers::start(Script::new().receivers(1).listed_text(address, "nowhere"));
-        let mut options = impatient(&servers, 2);
+        let mut options = short_timeouts(&servers, 2);
         // Measuring, too, has to cope.
         options.latencies = None;
         let outcome = send(&servers, options, &bytes, Mode::Balance);
@@ -94,7 +94,7 @@ fn receivers_without_a_route_are_lost_at_once_and_the_rest_gets_all() {
         assert_eq!(outcome.report().receivers[1].transmissions, 0);
 
         let alone = Servers::start(Script::new().listed_text(address, "nowhere"));
-        let line = send(&alone, impatient(&alone, 1), &bytes, Mode::Balance).line();
+        let line = send(&alone, short_timeouts(&alone, 1), &bytes, Mode::Balance).line();
         assert!(line.ends_with(&format!("{why}; check this host's network, and send it again")), "{line}");
     }
 }
@@ -102,10 +102,8 @@ fn receivers_without_a_route_are_lost_at_once_and_the_rest_gets_all() {
 /// The network of one receiver fails during the transfer: for a moment, which costs retransmissions; for good, which
 /// loses it, with the system's reason in the account.
 #[test]
-fn a_network_that_fails_during_the_transfer_is_a_loss_of_packets_and_then_of_the_receiver() {
-    if !in_own_network(
-        "system_errors::a_network_that_fails_during_the_transfer_is_a_loss_of_packets_and_then_of_the_receiver",
-    ) {
+fn a_failing_network_loses_packets_and_then_the_receiver() {
+    if !in_own_network("system_errors::a_failing_network_loses_packets_and_then_the_receiver") {
         return;
     }
     let bytes = payload(4000);
@@ -113,7 +111,7 @@ fn a_network_that_fails_during_the_transfer_is_a_loss_of_packets_and_then_of_the
         let script = Script::new().receivers(1).receiver(Receiver::named("F").ack_delay(ms(10)));
         let servers = Servers::start(script);
         let whole = Payload::from_bytes(&bytes[..]).unwrap();
-        let mut options = impatient(&servers, 2);
+        let mut options = short_timeouts(&servers, 2);
         options.trace = mdalp::Trace::Packets;
         let route = "unreachable 127.0.0.3/32 table local";
         let (mut failed, mut back) = (false, false);
@@ -148,7 +146,7 @@ fn a_network_that_fails_during_the_transfer_is_a_loss_of_packets_and_then_of_the
 
 /// Twenty receivers, and descriptors for a few of them.
 #[test]
-fn receivers_for_which_there_is_no_descriptor_are_lost_and_the_rest_gets_all() {
+fn receivers_without_a_descriptor_are_lost() {
     let scratch = Scratch::new();
     let bytes = payload(20_000);
     let file = file_of(&scratch, &bytes);
@@ -193,7 +191,7 @@ fn is_root() -> bool {
 
 /// The program, with so many threads. Root is not bound by that limit, so it becomes a user who is, and who has no other
 /// process whose threads would count. `None` where there are no tools for that.
-fn with_threads(threads: u32, servers: &Servers, scratch: &Scratch, args: &[&str]) -> Option<Ran> {
+fn with_threads(threads: u32, servers: &Servers, scratch: &Scratch, args: &[&str]) -> Option<CommandOutput> {
     if !(has_tool("prlimit") && has_tool("setpriv")) {
         return None;
     }
@@ -210,7 +208,7 @@ fn with_threads(threads: u32, servers: &Servers, scratch: &Scratch, args: &[&str
 }
 
 #[test]
-fn receivers_for_which_there_is_no_thread_are_lost_and_the_rest_gets_all() {
+fn receivers_without_a_thread_are_lost() {
     let scratch = Scratch::new();
     let bytes = payload(1200);
     let file = file_of(&scratch, &bytes);
@@ -278,7 +276,7 @@ fn being_stopped_and_continued_changes_nothing() {
 /// Stopped (Ctrl-Z) for longer than a receiver is waited for, and longer than the wait for the assignment: what came
 /// meanwhile came in time.
 #[test]
-fn what_arrives_while_the_process_is_stopped_counts_however_long_that_is() {
+fn what_arrives_while_the_process_is_stopped_counts() {
     let slow = Receiver::named("R").ack_delay(ms(400));
     let servers = Servers::start(Script::new().receiver(slow).assign_after(ms(400)));
     let scratch = Scratch::new();

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_floor_is_a_tenth_rounded_up_or_an_equal_share_rounded_down() {
+    fn the_floor_is_a_tenth_or_an_equal_share() {
         let cases =
             [(5000, 3, 500), (1001, 2, 101), (1, 1, 1), (2, 3, 0), (29, 10, 2), (30, 10, 3), (1000, 30, 33)];
         for (length, receivers, expected) in cases {

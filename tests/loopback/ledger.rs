@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_on_from_a_packet_that_the_script_lost_is_remarked_too() {
+    fn moving_on_from_a_lost_packet_is_remarked_too() {
         let mut ledger = Ledger::new("A", true);
         ledger.arrives(&packet(0, b"x"), source());
         take(&mut ledger, 1, b"x");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retransmission_is_needless_only_when_an_ack_was_sent() {
+    fn a_retransmission_is_spurious_only_when_an_ack_was_sent() {
         let mut ledger = Ledger::new("A", true);
         take(&mut ledger, 0, b"x");
         take(&mut ledger, 0, b"x");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_for_a_known_seq_are_remarked_and_the_first_ones_stay() {
+    fn other_bytes_for_a_known_seq_are_remarked() {
         let mut ledger = Ledger::new("A", true);
         assert_eq!(take(&mut ledger, 0, b"one"), 3);
         assert_eq!(take(&mut ledger, 0, b"two"), 0);

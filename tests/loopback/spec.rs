@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_help_is_understood_and_the_other_way_round() {
+    fn every_word_is_in_the_help() {
         let source = include_str!("spec.rs").split("#[cfg(test)]").next().unwrap();
         let code = &source[source.find("fn apply").unwrap()..];
         let keys: Vec<&str> = code
