@@ -9,10 +9,7 @@ use mdalp::{ExitStatus, Mode, Options};
 const PACKETS: u32 = 30;
 
 fn three(change: impl Fn(usize, Receiver) -> Receiver) -> Script {
-    ["A", "B", "C"]
-        .into_iter()
-        .enumerate()
-        .fold(Script::new(), |script, (i, name)| script.receiver(change(i, Receiver::named(name))))
+    Script::new().with((0..).zip(["A", "B", "C"]).map(|(i, name)| change(i, Receiver::named(name))))
 }
 
 fn transfer(script: Script) -> Outcome {
@@ -25,16 +22,9 @@ fn transfer_with(script: Script, change: impl FnOnce(Options) -> Options) -> Out
     send(&servers, options, &payload(PACKETS as usize * 100), Mode::Balance)
 }
 
-/// Exit 0, every byte in its place, and nothing but the packet that was outstanding came to two receivers.
 fn all_arrived(outcome: &Outcome, what: &str) {
-    assert!(outcome.result.is_ok(), "{what}: {}", outcome.line());
-    assert_eq!(outcome.report().acked_bytes(), u64::from(PACKETS) * 100, "{what}");
-    assert!(outcome.report().is_complete(), "{what}");
-    assert!(outcome.transaction.payload == payload(PACKETS as usize * 100), "{what}");
-    let faults = outcome.transaction.faults();
-    // What went to another receiver is out of the list's order.
-    let faults: Vec<_> = faults.iter().filter(|remark| **remark != &Remark::RangesOutOfListOrder).collect();
-    assert!(faults.is_empty(), "{what}: {faults:?}");
+    eprintln!("{what}");
+    outcome.arrived(&payload(PACKETS as usize * 100));
 }
 
 fn lost(outcome: &Outcome) -> Vec<usize> {
@@ -156,9 +146,8 @@ fn ten_of_eleven_may_be_lost_in_turn() {
     options.give_up = ms(600);
     let bytes = payload(11_000);
     let outcome = send(&servers, options, &bytes, Mode::Balance);
-    assert!(outcome.result.is_ok(), "{}", outcome.line());
+    outcome.arrived(&bytes);
     assert_eq!(outcome.told.lost.len(), 10);
-    assert!(outcome.transaction.payload == bytes);
     let (acked, at_last) = (outcome.report().acked_packets(), &outcome.report().receivers[10]);
     assert_eq!((acked, at_last.acked_packets()), (110, 110 - (1 + 2 + 4 + 5 + 7 + 8)));
 }

@@ -1,10 +1,7 @@
 //! The loopback servers themselves, proved with a stop-and-wait client of a few lines, so that what they say about the
 //! real one can be believed.
 
-use crate::loopback::{
-    Answer, Expectation, Fault, Receiver, Remark, Says, Script, Servers, Transaction, Verdict, When,
-    closed_port, ms,
-};
+use crate::loopback::{Receiver, Remark, Script, Servers, Transaction, Verdict, closed_port, ms};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -153,13 +150,6 @@ fn a_gap_or_a_missing_end_is_an_incomplete_transaction() {
 }
 
 #[test]
-fn no_data_at_all_is_an_incomplete_transaction() {
-    let servers = Servers::start(Script::new().receivers(1));
-    Client::assigned_by(&servers);
-    assert_eq!(servers.finish().verdict, Verdict::Incomplete);
-}
-
-#[test]
 fn other_bytes_than_expected_are_never_completed() {
     for keep in [true, false] {
         let script = || Script::new().receivers(1).keep_payload(keep).expect(&payload(250));
@@ -170,15 +160,6 @@ fn other_bytes_than_expected_are_never_completed() {
         assert_eq!(transaction.remarks, [Remark::WrongPayload], "keep {keep}");
         assert_eq!(run(script(), &payload(250), &[250]).verdict, Verdict::Completed, "keep {keep}");
     }
-}
-
-#[test]
-fn a_counted_payload_is_not_kept_but_its_length_is_known() {
-    let script = Script::new().receivers(2).keep_payload(false).expectation(Expectation::Length(270));
-    let transaction = run(script, &payload(270), &[130, 140]);
-    assert_eq!(transaction.verdict, Verdict::Completed);
-    assert_eq!((transaction.length, transaction.payload.len()), (270, 0));
-    assert_eq!(transaction.shares(), [130, 140]);
 }
 
 #[test]
@@ -193,23 +174,6 @@ fn listed_losses_cost_one_transmission_each() {
     assert_eq!((part.counts.packets, part.counts.lost, part.counts.acks_lost), (6, 2, 1));
     assert_eq!((part.counts.duplicates, part.counts.spurious, part.retransmissions()), (1, 0, 3));
     assert_eq!(transaction.remarks, []);
-}
-
-#[test]
-fn losses_by_seed_are_the_same_every_time() {
-    let received = |seed| {
-        let servers = Servers::start(Script::new().receivers(1).data_loss(0.3).ack_loss(0.2).seed(seed));
-        let client = Client::assigned_by(&servers);
-        (0..50).for_each(|seq| client.transmit(0, seq, b"x"));
-        let deadline = Instant::now() + PATIENCE;
-        while servers.judge().unwrap().packets() < 50 {
-            assert!(Instant::now() < deadline, "loopback lost a packet of its own");
-        }
-        let part = servers.finish().part("R1");
-        (part.runs, part.counts.acks_lost)
-    };
-    assert_eq!(received(5), received(5));
-    assert_ne!(received(5), received(6));
 }
 
 #[test]
@@ -337,28 +301,6 @@ fn what_would_exceed_the_limit_is_neither_kept_nor_acknowledged() {
     assert!(transaction.remarks.contains(&Remark::Full { receiver: "R1".to_string() }));
 }
 
-#[test]
-fn a_receiver_that_dies_gives_so_many_acks_and_no_more() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("A").dies_after_acks(2)));
-    let client = Client::assigned_by(&servers);
-    client.send(0, 0, b"a");
-    client.send(0, 1, b"b");
-    client.transmit(0, 2, b"c");
-    assert!(!client.await_ack(0, 2, ms(50)));
-    let part = servers.finish().part("A");
-    assert_eq!((part.counts.acks, part.counts.lost, part.seqs()), (2, 1, 2));
-}
-
-#[test]
-fn a_stalled_receiver_comes_back() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("A").silent_for(1, ms(150))));
-    let client = Client::assigned_by(&servers);
-    assert_eq!(client.send(0, 0, b"a"), 1);
-    assert!(client.send(0, 1, b"b") > 1);
-    assert_eq!(client.send(0, 2, b"c"), 1);
-    assert_eq!(servers.finish().verdict, Verdict::Completed);
-}
-
 /// What a connected socket is told when it sends there: nothing, or that the port is closed.
 fn refused(address: SocketAddr) -> bool {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -395,33 +337,27 @@ fn forged_and_late_acks_come_before_or_after_the_real_one() {
     let hostile = Receiver::named("A")
         .ack_delay(ms(20))
         .wrong_tid_acks()
-        .stale_acks()
-        .future_acks()
         .acks_from_other_port()
         .acks_from_other_address()
-        .junk("")
         .junk(vec![7; 65_507])
         .late_duplicates(ms(10));
     let servers = Servers::start(Script::new().receiver(hostile));
     let client = Client::assigned_by(&servers);
     let home = client.addresses[0];
     client.transmit(0, 5, b"a");
-    let ack = "Type:3;TID:3740;SEQ:5;";
-    let mut heard = Vec::new();
     let mut buffer = [0; 65535];
-    for _ in 0..9 {
+    let mut received = |_| {
         let (length, from) = client.socket.recv_from(&mut buffer).unwrap();
-        let text = String::from_utf8(buffer[..length.min(30)].to_vec()).unwrap();
-        heard.push((text, length, from.ip() == home.ip(), from == home));
-    }
-    let texts: Vec<&str> = heard.iter().map(|(text, ..)| text.as_str()).collect();
-    let junk = "\u{7}".repeat(30);
-    let stale = ["Type:3;TID:3741;SEQ:5;", "Type:3;TID:3740;SEQ:4;", "Type:3;TID:3740;SEQ:6;"];
-    assert_eq!(texts, [stale[0], stale[1], stale[2], ack, ack, "", &junk, ack, ack]);
-    let from: Vec<(bool, bool)> = heard.iter().map(|heard| (heard.2, heard.3)).collect();
+        let text = String::from_utf8_lossy(&buffer[..length.min(22)]).into_owned();
+        (text, length, (from.ip() == home.ip(), from == home))
+    };
+    let (ack, wrong) = ("Type:3;TID:3740;SEQ:5;".to_string(), "Type:3;TID:3741;SEQ:5;".to_string());
     let (real, port, address) = ((true, true), (true, false), (false, false));
-    assert_eq!(from, [real, real, real, port, address, real, real, real, real]);
-    assert_eq!(heard[6].1, 65_507);
+    let right = (ack.clone(), 22, real);
+    let junk = ("\u{7}".repeat(22), 65_507, real);
+    let expected =
+        [(wrong, 22, real), (ack.clone(), 22, port), (ack, 22, address), junk, right.clone(), right];
+    assert_eq!((0..6).map(&mut received).collect::<Vec<_>>(), expected);
     assert_eq!(servers.finish().part("A").counts.acks, 1);
 }
 
@@ -534,34 +470,10 @@ fn a_finished_transaction_is_judged_when_the_next_client_comes() {
 }
 
 #[test]
-fn everything_works_on_ipv6() {
-    let servers = Servers::start(Script::new().ipv6().receivers(1));
-    let client = Client::assigned_by(&servers);
-    assert_eq!(client.addresses, servers.receivers());
-    client.send_shares(&payload(150), &[150]);
-    assert_eq!(servers.finish().verdict, Verdict::Completed);
-}
-
-#[test]
 fn twelve_hundred_receivers_start_serve_and_stop() {
     let servers = Servers::start(Script::new().receivers(1200).expect(&payload(1200)));
     let client = Client::assigned_by(&servers);
     assert_eq!(client.addresses, servers.receivers());
     client.send_shares(&payload(1200), &[1; 1200]);
     assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
-}
-
-#[test]
-fn rules_and_answers_can_be_put_together_freely() {
-    let receiver =
-        Receiver::named("A").rule(When::At { seq: 1, nth: 1 }, Fault::LoseData).ack_delay_after(1, ms(1));
-    let late = Answer::new(Says::Assignment).after(ms(10)).by_stranger();
-    let script = Script::new().receiver(receiver).listed_text("::", "nobody").answers(vec![late]);
-    let servers = Servers::start(script);
-    let socket = intent(&servers);
-    let mut buffer = [0; 200];
-    let (length, from) = socket.recv_from(&mut buffer).unwrap();
-    assert_ne!(from, servers.orchestrator());
-    let text = std::str::from_utf8(&buffer[..length]).unwrap();
-    assert!(text.ends_with(", {'ip_address': '::', 'name': 'nobody'}];"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! What the tests of whole transfers share: payloads, options for a purpose, and a transfer with all that it showed.
 
-use crate::loopback::{Servers, Transaction};
+use crate::loopback::{Remark, Servers, Transaction};
 use mdalp::cli::Explained;
 use mdalp::event::MoveReason;
 use mdalp::report::LossReason;
@@ -81,6 +81,18 @@ impl Outcome {
             Ok(report) => report,
             Err(error) => error.report().unwrap_or_else(|| panic!("no report: {error}")),
         }
+    }
+
+    /// It succeeded, with every byte in its place and no fault of the client's but that what went to another receiver is
+    /// out of the list's order.
+    #[track_caller]
+    pub fn arrived(&self, bytes: &[u8]) -> &Report {
+        let report = self.result.as_ref().unwrap_or_else(|error| panic!("{}", Explained(error)));
+        assert!(report.is_complete() && report.acked_bytes() == bytes.len() as u64, "{report:?}");
+        assert!(self.transaction.payload == bytes);
+        let faults = self.transaction.faults();
+        assert!(faults.iter().all(|fault| **fault == Remark::RangesOutOfListOrder), "{faults:?}");
+        report
     }
 
     /// The error's line, as the program shows it.

@@ -1,6 +1,6 @@
 //! Whole transfers between the library and real servers: the recorded transaction, and every shape of payload and list.
 
-use crate::loopback::{Receiver, Remark, Script, Servers, Transaction, Verdict, ms};
+use crate::loopback::{Receiver, Remark, Script, Servers, Transaction, Verdict, ms, recorded};
 use crate::support::payload;
 use mdalp::protocol::Seq;
 use mdalp::report::ReceiverStatus;
@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// The recorded transaction runs this many times faster.
-const SCALE: u32 = 10;
+const SCALE: f64 = 10.0;
 
 /// Options for these servers, with everything stated, so that nothing depends on the host.
 fn options(servers: &Servers, latencies: &[u32]) -> Options {
@@ -23,28 +23,18 @@ fn send(servers: Servers, options: Options, bytes: &[u8], mode: Mode) -> (Report
     (report, servers.finish())
 }
 
-/// The judge's remarks, but for needless retransmissions: a busy machine may hold a receiver up for longer than the
-/// shortest time-out.
+/// The judge's remarks, but for spurious retransmissions: a busy machine may hold a receiver up for longer than the
+/// shortest timeout.
 fn serious(transaction: &Transaction) -> impl Iterator<Item = &Remark> {
     transaction.remarks.iter().filter(|remark| !matches!(remark, Remark::Spurious { .. }))
-}
-
-fn recorded() -> Script {
-    let scaled = |tenths: u64| Duration::from_micros(tenths * 100) / SCALE;
-    Script::new()
-        .receiver(
-            Receiver::named("5th Receiver").ack_delay(scaled(17149)).jitter(scaled(71)).lose(7, 1).lose(8, 1),
-        )
-        .receiver(Receiver::named("4th Receiver").ack_delay(scaled(8531)).jitter(scaled(118)).lose(10, 1))
-        .receiver(Receiver::named("2nd Receiver").ack_delay(scaled(8574)).jitter(scaled(133)).lose(46, 1))
 }
 
 #[test]
 fn the_recorded_transaction_comes_out_as_recorded() {
     let bytes = payload(5000);
-    let servers = Servers::start(recorded());
+    let servers = Servers::start(Script::new().with(recorded::receivers(SCALE, true)));
     let options = Options {
-        first_timeout: Duration::from_secs(3) / SCALE,
+        first_timeout: Duration::from_secs_f64(3.0 / SCALE),
         ..options(&servers, &[335_148, 162_844, 156_857])
     };
     let (report, transaction) = send(servers, options, &bytes, Mode::Balance);

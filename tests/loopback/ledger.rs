@@ -229,54 +229,23 @@ mod tests {
     }
 
     #[test]
-    fn the_next_seq_before_the_ack_of_the_last_is_remarked() {
+    fn breaches_of_manners_are_remarked() {
         let mut ledger = Ledger::new("A", true);
-        take(&mut ledger, 0, b"x");
-        answer(&mut ledger, 0);
-        take(&mut ledger, 1, b"x");
-        take(&mut ledger, 1, b"x");
-        assert_eq!(ledger.remarks, []);
-        take(&mut ledger, 2, b"x");
+        let receiver = || "A".to_string();
+        // The first packet is lost by the script: moving on is remarked all the same.
+        ledger.arrives(&packet(0, b"x"), source());
+        assert_eq!(take(&mut ledger, 1, b"one"), 3);
+        answer(&mut ledger, 1);
+        assert_eq!(take(&mut ledger, 1, b"two"), 0);
+        assert_eq!(ledger.payload_of(1), Some(&b"one"[..]));
+        assert_eq!((ledger.counts.duplicates, ledger.counts.spurious), (1, 1));
+        take(&mut ledger, 2, &[0; 101]);
+        let broken = Remark::BrokenStopAndWait { receiver: receiver(), outstanding: 0, seq: 1 };
+        let conflict = Remark::ConflictingData { receiver: receiver(), seq: 1 };
         assert_eq!(
             ledger.remarks,
-            [Remark::BrokenStopAndWait { receiver: "A".to_string(), outstanding: 1, seq: 2 }]
+            [broken, conflict, Remark::TooLong { receiver: receiver(), seq: 2, len: 101 }]
         );
-    }
-
-    #[test]
-    fn moving_on_from_a_lost_packet_is_remarked_too() {
-        let mut ledger = Ledger::new("A", true);
-        ledger.arrives(&packet(0, b"x"), source());
-        take(&mut ledger, 1, b"x");
-        assert_eq!(ledger.remarks.len(), 1);
-    }
-
-    #[test]
-    fn a_retransmission_is_spurious_only_when_an_ack_was_sent() {
-        let mut ledger = Ledger::new("A", true);
-        take(&mut ledger, 0, b"x");
-        take(&mut ledger, 0, b"x");
-        assert_eq!((ledger.counts.duplicates, ledger.counts.spurious), (1, 0));
-        answer(&mut ledger, 0);
-        take(&mut ledger, 0, b"x");
-        assert_eq!((ledger.counts.duplicates, ledger.counts.spurious), (2, 1));
-        assert_eq!((ledger.counts.bytes, ledger.counts.packets), (1, 3));
-    }
-
-    #[test]
-    fn other_bytes_for_a_known_seq_are_remarked() {
-        let mut ledger = Ledger::new("A", true);
-        assert_eq!(take(&mut ledger, 0, b"one"), 3);
-        assert_eq!(take(&mut ledger, 0, b"two"), 0);
-        assert_eq!(ledger.remarks, [Remark::ConflictingData { receiver: "A".to_string(), seq: 0 }]);
-        assert_eq!(ledger.payload_of(0), Some(&b"one"[..]));
-    }
-
-    #[test]
-    fn more_than_100_bytes_are_remarked() {
-        let mut ledger = Ledger::new("A", true);
-        take(&mut ledger, 0, &[0; 101]);
-        assert_eq!(ledger.remarks, [Remark::TooLong { receiver: "A".to_string(), seq: 0, len: 101 }]);
     }
 
     #[test]

@@ -223,18 +223,12 @@ pub enum Says {
 }
 
 impl Answer {
-    pub fn new(says: Says) -> Answer {
+    fn new(says: Says) -> Answer {
         Answer { says, after: Duration::ZERO, from_stranger: false }
     }
 
-    pub fn after(mut self, time: Duration) -> Answer {
-        self.after = time;
-        self
-    }
-
-    pub fn by_stranger(mut self) -> Answer {
-        self.from_stranger = true;
-        self
+    fn by_stranger(says: Says) -> Answer {
+        Answer { from_stranger: true, ..Answer::new(says) }
     }
 }
 
@@ -334,15 +328,9 @@ impl Script {
         self
     }
 
-    /// Exactly these answers to an intent, in this order.
-    pub fn answers(mut self, answers: Vec<Answer>) -> Script {
-        self.answers = answers;
-        self
-    }
-
     /// The orchestrator never answers.
     pub fn silent_orchestrator(self) -> Script {
-        self.answers(Vec::new())
+        Script { answers: Vec::new(), ..self }
     }
 
     /// Before the assignment, this datagram. Said twice, two datagrams in that order.
@@ -354,7 +342,7 @@ impl Script {
 
     /// Instead of the assignment, these bytes.
     pub fn raw_assignment(self, bytes: impl Into<Vec<u8>>) -> Script {
-        self.answers(vec![Answer::new(Says::Raw(bytes.into()))])
+        Script { answers: vec![Answer::new(Says::Raw(bytes.into()))], ..self }
     }
 
     /// Every answer comes this much later.
@@ -377,13 +365,13 @@ impl Script {
 
     /// Before the assignment another one comes, from a stranger, with another TID.
     pub fn stranger_assigns_first(mut self) -> Script {
-        self.answers.insert(0, Answer::new(Says::AssignmentOfOtherTid).by_stranger());
+        self.answers.insert(0, Answer::by_stranger(Says::AssignmentOfOtherTid));
         self
     }
 
     /// Only a stranger answers, with an assignment that would be right.
     pub fn only_stranger_assigns(self) -> Script {
-        self.answers(vec![Answer::new(Says::Assignment).by_stranger()])
+        Script { answers: vec![Answer::by_stranger(Says::Assignment)], ..self }
     }
 
     /// From an intent on, the orchestrator sends junk at this rate (`None`: without a pause) for this long.
