@@ -3,10 +3,7 @@
 use super::delay_queue::lock;
 use super::ledger::Ledger;
 use super::runs::Run;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -19,7 +16,8 @@ pub struct Case {
     pub list: Vec<IpAddr>,
     /// One for each receiver of the script.
     pub ledgers: Vec<(IpAddr, Mutex<Ledger>)>,
-    pub expectation: Option<Arc<Expectation>>,
+    /// The payload, if the judge was told it beforehand.
+    pub expectation: Option<Arc<Vec<u8>>>,
     /// No atomic: not every processor has one of 64 bits.
     new_bytes: Mutex<u64>,
 }
@@ -30,7 +28,7 @@ impl Case {
         client: SocketAddr,
         list: Vec<IpAddr>,
         ledgers: Vec<(IpAddr, Ledger)>,
-        expectation: Option<Arc<Expectation>>,
+        expectation: Option<Arc<Vec<u8>>>,
     ) -> Case {
         Case {
             tid,
@@ -58,7 +56,7 @@ impl Case {
 
     /// Whether the expected number of bytes may have come; the judge has to look more closely.
     pub fn may_be_complete(&self) -> bool {
-        self.expectation.as_ref().is_some_and(|expected| self.new_bytes() >= expected.len())
+        self.expectation.as_ref().is_some_and(|expected| self.new_bytes() >= expected.len() as u64)
     }
 
     pub fn since_assigned(&self) -> Duration {
@@ -97,39 +95,5 @@ impl Case {
             next = next.max(u64::from(run.last) + 1);
         }
         next > 0
-    }
-}
-
-/// The payload as the judge may be told it beforehand.
-#[derive(Debug)]
-pub enum Expectation {
-    Bytes(Vec<u8>),
-    File { path: PathBuf, len: u64 },
-    Length(u64),
-}
-
-impl Expectation {
-    pub fn file(path: PathBuf) -> io::Result<Expectation> {
-        let len = std::fs::metadata(&path)?.len();
-        Ok(Expectation::File { path, len })
-    }
-
-    pub fn len(&self) -> u64 {
-        match self {
-            Expectation::Bytes(bytes) => bytes.len() as u64,
-            Expectation::File { len, .. } | Expectation::Length(len) => *len,
-        }
-    }
-
-    /// The bytes from the start on, if they are known. A file that cannot be read any more is an empty one.
-    pub fn open(&self) -> Option<Box<dyn Read + '_>> {
-        match self {
-            Expectation::Bytes(bytes) => Some(Box::new(bytes.as_slice())),
-            Expectation::File { path, .. } => match File::open(path) {
-                Ok(file) => Some(Box::new(BufReader::with_capacity(1 << 16, file))),
-                Err(_) => Some(Box::new(io::empty())),
-            },
-            Expectation::Length(_) => None,
-        }
     }
 }

@@ -76,10 +76,6 @@ impl DelayQueue {
         lock(&self.state).stopped = true;
         self.wakeup.notify_all();
     }
-
-    pub fn stopped(&self) -> bool {
-        lock(&self.state).stopped
-    }
 }
 
 impl PartialEq for Due {

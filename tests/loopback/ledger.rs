@@ -15,7 +15,10 @@ pub struct Ledger {
     pub received: Runs,
     answered: Runs,
     outstanding: Option<u32>,
-    store: Store,
+    /// Every byte, if payloads are kept.
+    packets: Option<BTreeMap<u32, Box<[u8]>>>,
+    /// The lengths that are not 100.
+    odd_lengths: BTreeMap<u32, usize>,
     last_source: Option<SocketAddr>,
     /// How often each SEQ came, as far as somebody asks.
     transmissions: BTreeMap<u32, u32>,
@@ -43,27 +46,16 @@ pub struct Counts {
     pub sources: u64,
 }
 
-/// What the receiver keeps of the payload.
-enum Store {
-    /// Every byte.
-    Full(BTreeMap<u32, Box<[u8]>>),
-    /// For payloads too large to keep: the lengths that are not 100, and a sum that does not depend on the order.
-    Counted { odd_lengths: BTreeMap<u32, usize>, sum: u64 },
-}
-
 impl Ledger {
     pub fn new(name: &str, keep_payload: bool) -> Ledger {
-        let store = match keep_payload {
-            true => Store::Full(BTreeMap::new()),
-            false => Store::Counted { odd_lengths: BTreeMap::new(), sum: 0 },
-        };
         Ledger {
             name: name.to_string(),
             counts: Counts::default(),
             received: Runs::default(),
             answered: Runs::default(),
             outstanding: None,
-            store,
+            packets: keep_payload.then(BTreeMap::new),
+            odd_lengths: BTreeMap::new(),
             last_source: None,
             transmissions: BTreeMap::new(),
             remarks: Vec::new(),
@@ -103,13 +95,19 @@ impl Ledger {
             self.remark(|receiver| Remark::TooLong { receiver, seq, len });
         }
         if self.received.insert(seq) {
-            self.store.insert(seq, data.payload);
+            if let Some(packets) = &mut self.packets {
+                packets.insert(seq, data.payload.into());
+            }
+            if len != MAX_PAYLOAD {
+                self.odd_lengths.insert(seq, len);
+            }
             self.counts.bytes += len as u64;
             return len;
         }
         self.counts.duplicates += 1;
         self.counts.spurious += u64::from(self.answered.contains(seq));
-        if !self.store.agrees(seq, data.payload) {
+        let same = self.payload_of(seq).is_none_or(|known| known == data.payload);
+        if !same || self.length_of(seq) != len {
             self.remark(|receiver| Remark::ConflictingData { receiver, seq });
         }
         0
@@ -142,26 +140,12 @@ impl Ledger {
 
     /// The payload length of a SEQ that was received.
     pub fn length_of(&self, seq: u32) -> usize {
-        match &self.store {
-            Store::Full(packets) => packets.get(&seq).map_or(0, |payload| payload.len()),
-            Store::Counted { odd_lengths, .. } => odd_lengths.get(&seq).copied().unwrap_or(MAX_PAYLOAD),
-        }
+        self.odd_lengths.get(&seq).copied().unwrap_or(MAX_PAYLOAD)
     }
 
     /// The payload of a SEQ, if it was received and kept.
     pub fn payload_of(&self, seq: u32) -> Option<&[u8]> {
-        match &self.store {
-            Store::Full(packets) => packets.get(&seq).map(|payload| &**payload),
-            Store::Counted { .. } => None,
-        }
-    }
-
-    /// The sum of `checksum` over all packets, where the payload is not kept.
-    pub fn sum(&self) -> Option<u64> {
-        match self.store {
-            Store::Full(_) => None,
-            Store::Counted { sum, .. } => Some(sum),
-        }
+        Some(self.packets.as_ref()?.get(&seq)?)
     }
 
     fn remark(&mut self, remark: impl FnOnce(String) -> Remark) {
@@ -169,41 +153,6 @@ impl Ledger {
             self.remarks.push(remark(self.name.clone()));
         }
     }
-}
-
-impl Store {
-    fn insert(&mut self, seq: u32, payload: &[u8]) {
-        match self {
-            Store::Full(packets) => {
-                packets.insert(seq, payload.into());
-            }
-            Store::Counted { odd_lengths, sum } => {
-                *sum = sum.wrapping_add(checksum(seq, payload));
-                if payload.len() != MAX_PAYLOAD {
-                    odd_lengths.insert(seq, payload.len());
-                }
-            }
-        }
-    }
-
-    /// Whether the SEQ, known already, came with the same bytes; where they are not kept, with as many of them.
-    fn agrees(&self, seq: u32, payload: &[u8]) -> bool {
-        match self {
-            Store::Full(packets) => packets.get(&seq).is_some_and(|known| **known == *payload),
-            Store::Counted { odd_lengths, .. } => {
-                odd_lengths.get(&seq).copied().unwrap_or(MAX_PAYLOAD) == payload.len()
-            }
-        }
-    }
-}
-
-/// A number that depends on the SEQ, the bytes and their order; quick, and no match for malice.
-pub fn checksum(seq: u32, payload: &[u8]) -> u64 {
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    let (words, rest) = payload.as_chunks::<8>();
-    let start = mix(u64::from(seq) << 32 | payload.len() as u64, 1);
-    let hash = words.iter().fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
 }
 
 #[cfg(test)]
@@ -246,14 +195,5 @@ mod tests {
             ledger.remarks,
             [broken, conflict, Remark::TooLong { receiver: receiver(), seq: 2, len: 101 }]
         );
-    }
-
-    #[test]
-    fn the_checksum_sees_swapped_bytes_and_swapped_packets() {
-        assert_ne!(checksum(0, b"ab"), checksum(0, b"ba"));
-        assert_ne!(checksum(0, b"12345678abcdefgh"), checksum(0, b"abcdefgh12345678"));
-        let swapped = checksum(1, b"a").wrapping_add(checksum(0, b"b"));
-        assert_ne!(checksum(0, b"a").wrapping_add(checksum(1, b"b")), swapped);
-        assert_ne!(checksum(0, b"a"), checksum(0, b"a\0"));
     }
 }

@@ -6,7 +6,7 @@
 mod loopback;
 
 use lexopt::prelude::*;
-use loopback::{Expectation, Part, Script, Servers, Transaction, recorded, spec};
+use loopback::{Part, Script, Servers, Transaction, recorded, spec};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::Ipv6Addr;
@@ -46,7 +46,7 @@ Transactions:
   --assign-after SEC   answer an intent this much later (0)
   --store DIR          write every payload to DIR/TID.bin
   --limit BYTES        keep at most this much of all payloads together; more is not acknowledged (1000000000)
-  --fast               keep no payloads, for measurements with large files
+  --fast               keep no payloads, and judge by lengths only, for measurements with large files
   --transactions N     end with exit status 0 after N judged transactions
   -h, --help           this text
 
@@ -226,7 +226,7 @@ impl Options {
     fn script(&mut self) -> io::Result<Script> {
         let mut script = std::mem::take(&mut self.script);
         if let Some(file) = &self.expect {
-            script.expectation = Some(Arc::new(Expectation::file(file.clone()).map_err(at(file))?));
+            script.expectation = Some(Arc::new(std::fs::read(file).map_err(at(file))?));
         }
         Ok(match (self.profile, self.receivers, script.receivers.len()) {
             (true, ..) => script.with(recorded::receivers(self.scale, self.losses)),

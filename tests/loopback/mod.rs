@@ -37,7 +37,6 @@ mod transactions;
 mod verdict;
 pub mod wire;
 
-pub use case::Expectation;
 pub use faults::{Condition, Fault, Flood, Forgery, Source, Timing, When, junk};
 pub use judge::floor;
 pub use ledger::{Counts, Ledger};

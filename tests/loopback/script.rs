@@ -1,6 +1,5 @@
 //! The story that the servers play: which receivers there are, how quick they are, and what goes wrong.
 
-use super::case::Expectation;
 use super::faults::{Fault, Flood, Forgery, Rule, Source, Timing, When};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -252,7 +251,7 @@ pub struct Script {
     pub ack_loss: f64,
     pub seed: u64,
     pub keep_payload: bool,
-    pub expectation: Option<Arc<Expectation>>,
+    pub expectation: Option<Arc<Vec<u8>>>,
     pub idle: Option<Duration>,
     pub orchestrator_port: u16,
     pub receiver_port: u16,
@@ -418,12 +417,7 @@ impl Script {
 
     /// The payload that is to come: a transaction is complete when it is there, and judged at once.
     pub fn expect(self, payload: &[u8]) -> Script {
-        self.expectation(Expectation::Bytes(payload.to_vec()))
-    }
-
-    pub fn expectation(mut self, expectation: Expectation) -> Script {
-        self.expectation = Some(Arc::new(expectation));
-        self
+        Script { expectation: Some(Arc::new(payload.to_vec())), ..self }
     }
 
     /// Judges a transaction without traffic for this long; five times that, while something seems to be missing.
