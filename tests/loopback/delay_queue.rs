@@ -23,7 +23,7 @@ pub struct DelayQueue {
 #[derive(Default)]
 struct State {
     jobs: BinaryHeap<Reverse<Due>>,
-    posted: u64,
+    count: u64,
     stopped: bool,
 }
 
@@ -34,20 +34,20 @@ struct Due {
 }
 
 impl DelayQueue {
-    /// Does the job after `delay`, from the post's own thread; jobs due at one time are done in the order they came.
+    /// Does the job after `delay`, from the queue's own thread; jobs due at one time are done in the order they came.
     pub fn later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
         let mut state = lock(&self.state);
-        let due = Due { at: Instant::now() + delay, number: state.posted, job: Box::new(job) };
+        let due = Due { at: Instant::now() + delay, number: state.count, job: Box::new(job) };
         let earliest = state.jobs.peek().is_none_or(|Reverse(first)| due < *first);
-        state.posted += 1;
+        state.count += 1;
         state.jobs.push(Reverse(due));
         if earliest {
             self.wakeup.notify_one();
         }
     }
 
-    /// The post's thread: returns when stopped. Jobs not yet due are dropped.
-    pub fn deliver(&self) {
+    /// The queue's thread: returns when stopped. Jobs not yet due are dropped.
+    pub fn run(&self) {
         let mut state = lock(&self.state);
         while !state.stopped {
             let now = Instant::now();
@@ -138,19 +138,19 @@ mod tests {
 
     #[test]
     fn jobs_are_done_by_time_and_then_in_order() {
-        let post = Arc::new(DelayQueue::default());
+        let queue = Arc::new(DelayQueue::default());
         let (sender, receiver) = mpsc::channel();
         for (delay, name) in [(20, "third"), (0, "first"), (10, "second"), (20, "fourth")] {
             let sender = sender.clone();
-            post.later(Duration::from_millis(delay), move || sender.send(name).unwrap());
+            queue.later(Duration::from_millis(delay), move || sender.send(name).unwrap());
         }
-        let postman = std::thread::spawn({
-            let post = Arc::clone(&post);
-            move || post.deliver()
+        let thread = std::thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.run()
         });
         let order: Vec<&str> = receiver.iter().take(4).collect();
-        post.stop();
-        postman.join().unwrap();
+        queue.stop();
+        thread.join().unwrap();
         assert_eq!(order, ["first", "second", "third", "fourth"]);
     }
 }

@@ -112,7 +112,6 @@ impl Endpoint {
                 let _ = socket.send_to(wire::turn_into_ack(datagram, payload), from);
                 case.count_new(new_bytes);
                 self.shared.keeps(new_bytes);
-                self.shared.transactions.acknowledged(&case);
                 continue;
             }
             let (now, since_assigned, seq) = (Instant::now(), case.since_assigned(), data.seq);
@@ -154,7 +153,7 @@ impl Endpoint {
             });
         }
         for Datagram { delay, bytes, source, is_ack } in reply.datagrams {
-            let (shared, socket, case) = (Arc::clone(&self.shared), Arc::clone(socket), Arc::clone(case));
+            let (socket, case) = (Arc::clone(socket), Arc::clone(case));
             let (index, address) = (self.index, self.address);
             let send = move || {
                 // The next SEQ may come as soon as the ack is on the wire, so that has to be noted just before.
@@ -162,9 +161,6 @@ impl Endpoint {
                     lock(case.ledger(index)).acknowledges(seq);
                 }
                 let _ = send_from(source, &socket, address, &bytes, to);
-                if is_ack {
-                    shared.transactions.acknowledged(&case);
-                }
             };
             match reply.closes {
                 // The port closes when this thread lets go of the socket, so the last ack cannot be left to another.

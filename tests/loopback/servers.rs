@@ -36,7 +36,7 @@ pub struct Shared {
     pub orchestrator: Orchestrator,
     pub transactions: Transactions,
     pub stop: Stop,
-    post: DelayQueue,
+    delay_queue: DelayQueue,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Bytes that were kept, of all transactions.
     kept: AtomicU64,
@@ -47,7 +47,7 @@ pub struct Shared {
 impl Shared {
     /// Does something later; without delay, now.
     pub fn later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
-        if delay.is_zero() { job() } else { self.post.later(delay, job) }
+        if delay.is_zero() { job() } else { self.delay_queue.later(delay, job) }
     }
 
     pub fn keeps(&self, new_bytes: usize) {
@@ -106,7 +106,7 @@ impl Servers {
             script,
             transactions: Transactions::default(),
             stop: Stop::default(),
-            post: DelayQueue::default(),
+            delay_queue: DelayQueue::default(),
             threads: Mutex::default(),
             kept: AtomicU64::new(0),
             told_to_open: Mutex::default(),
@@ -123,13 +123,15 @@ impl Servers {
     }
 
     fn start_threads(&self, receivers: Vec<Receiver>, sockets: Vec<Option<UdpSocket>>) -> io::Result<()> {
-        let (post, judge, desk) = (self.share(), self.share(), self.share());
-        self.shared.try_spawn("post", move || post.post.deliver())?;
-        self.shared.try_spawn("judge", move || {
-            judge
-                .transactions
-                .run_judge(judge.script.idle, |judged| orchestrator::assign_next(&judge, judged));
-        })?;
+        let (queue, judge, desk) = (self.share(), self.share(), self.share());
+        self.shared.try_spawn("delay queue", move || queue.delay_queue.run())?;
+        // Without either, nothing is ever judged by itself.
+        if self.shared.script.idle.is_some() || self.shared.script.expectation.is_some() {
+            self.shared.try_spawn("judge", move || {
+                let assign = |judged| orchestrator::assign_next(&judge, judged);
+                judge.transactions.run_judge(judge.script.idle, &judge.stop, assign);
+            })?;
+        }
         self.shared.try_spawn("orchestrator", move || orchestrator::serve(&desk))?;
         for (((index, spec), socket), address) in (0..).zip(receivers).zip(sockets).zip(&self.receivers) {
             let name = spec.name.clone();
@@ -208,7 +210,7 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         self.shared.stop.request();
-        self.shared.post.stop();
+        self.shared.delay_queue.stop();
         self.shared.transactions.stop();
         self.wake_readers();
         // A thread may have started another one in the meantime.

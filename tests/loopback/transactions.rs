@@ -1,7 +1,7 @@
 //! All transactions of the servers: those that run, those that were judged, and the judge thread who decides when.
 
 use super::case::Case;
-use super::delay_queue::lock;
+use super::delay_queue::{Stop, lock};
 use super::judge::judge;
 use super::verdict::{Remark, Transaction, Verdict};
 use std::collections::VecDeque;
@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 /// A client that leaves things unfinished is given so many times the idle time: it may be waiting to retransmit.
 const PATIENCE: u32 = 5;
 
-/// A client that looks finished and is quiet for so long is finished when the next one comes.
+/// A client that looks finished and is quiet for this long is finished when the next one comes.
 const SETTLED: Duration = Duration::from_millis(100);
+
+/// The judge thread looks this often.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// More strays than this are not remembered.
 const MOST_STRAYS: usize = 100;
@@ -20,8 +23,6 @@ const MOST_STRAYS: usize = 100;
 #[derive(Default)]
 pub struct Transactions {
     state: Mutex<State>,
-    /// Rung when the judge thread should look.
-    wakeup: Condvar,
     /// Rung when a transaction was judged.
     verdicts: Condvar,
 }
@@ -35,7 +36,6 @@ struct State {
     others: u64,
     /// A client is new here: whoever looks finished is.
     new_client: bool,
-    nudged: bool,
     stopped: bool,
 }
 
@@ -83,8 +83,7 @@ impl Transactions {
     pub fn intent(&self) -> u64 {
         let mut state = lock(&self.state);
         state.intents += 1;
-        (state.new_client, state.nudged) = (true, true);
-        self.wakeup.notify_one();
+        state.new_client = true;
         state.intents - 1
     }
 
@@ -101,24 +100,15 @@ impl Transactions {
         lock(&self.state).others
     }
 
-    /// An ack was sent: asks the judge thread to look if the transaction may be complete.
-    pub fn acknowledged(&self, case: &Case) {
-        if !case.may_be_complete() {
-            return;
-        }
-        lock(&self.state).nudged = true;
-        self.wakeup.notify_one();
-    }
-
     pub fn stop(&self) {
         lock(&self.state).stopped = true;
-        self.wakeup.notify_all();
         self.verdicts.notify_all();
     }
 
-    /// The judge thread: judges what is complete, and with `idle` what is quiet for so long; then calls `after`.
-    pub fn run_judge(&self, idle: Option<Duration>, after: impl Fn(usize)) {
-        while let Some(new_client) = self.wait_to_look(idle) {
+    /// The judge thread: judges what is complete, and with `idle` what is quiet for this long; then calls `after`.
+    pub fn run_judge(&self, idle: Option<Duration>, stop: &Stop, after: impl Fn(usize)) {
+        while !stop.wait(PAUSE) {
+            let new_client = std::mem::take(&mut lock(&self.state).new_client);
             let ready = self.ready(idle, new_client);
             for case in &ready {
                 let transaction = self.judge(case);
@@ -127,23 +117,6 @@ impl Transactions {
             }
             after(ready.len());
         }
-    }
-
-    /// Waits until there may be something to judge; says whether a client is new, or `None` at the end.
-    fn wait_to_look(&self, idle: Option<Duration>) -> Option<bool> {
-        let pause = idle.map(|idle| (idle / 8).clamp(Duration::from_millis(2), Duration::from_millis(50)));
-        let mut state = lock(&self.state);
-        if !state.nudged && !state.stopped {
-            state = match pause {
-                Some(pause) => {
-                    self.wakeup.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.wakeup.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-        state.nudged = false;
-        let new_client = std::mem::take(&mut state.new_client);
-        (!state.stopped).then_some(new_client)
     }
 
     /// The transactions whose time to be judged has come; each is returned once.
@@ -177,7 +150,7 @@ impl Transactions {
         cases.iter().map(|case| self.judge(case)).collect()
     }
 
-    /// The next transaction that was judged, waited for so long.
+    /// The next transaction that was judged, waited for this long.
     pub fn next_judged(&self, timeout: Duration) -> Option<Transaction> {
         let state = lock(&self.state);
         let waiting = |state: &mut State| state.judged.is_empty() && !state.stopped;
