@@ -320,6 +320,23 @@ fn one_lost_echo_does_not_cost_the_whole_second() {
     drop(held);
 }
 
+#[test]
+fn the_wait_for_more_begins_when_all_have_answered_and_goes_by_the_slowest() {
+    let ping: Probe = |address, _, _| {
+        if address == host(60) {
+            thread::sleep(ms(50));
+        }
+        answer(address, Reply::Icmp)
+    };
+    let extra_wait = |slowest| {
+        assert_eq!(slowest, ms(60));
+        HOUR
+    };
+    let end = Instant::now() + HOUR;
+    let method = Method { ping: Some(ping), extra_wait, ..BY_ICMP };
+    assert_eq!(probe_all(method, &[host(60), host(10)], end, end).concat().len(), 2 * ECHOES);
+}
+
 /// Their sockets would take descriptors from the transfer.
 #[test]
 fn with_many_receivers_no_thread_is_left_behind() {
