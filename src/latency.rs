@@ -1,5 +1,6 @@
 //! How far away each receiver is: the mean of three ICMP echoes, or of three UDP probes where the kernel refuses ICMP
 //! sockets. The only file that names ping_rs. An unavailable latency never fails a transfer.
+#![expect(clippy::disallowed_methods, reason = "its own threads and channels, which end with the measuring")]
 
 use crate::event::{Event, Relay};
 use crate::report::{Latency, LatencySource};

@@ -1,5 +1,6 @@
 //! All integration tests, a module a theme.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)]
 
 mod deadline;
 mod failover;

@@ -1,5 +1,6 @@
 //! The main thread while packets are sent: it makes threads and channels, hands over what the threads say, and does what the
 //! [`Scheduler`] decides.
+#![expect(clippy::disallowed_methods, reason = "threads and channels are made here")]
 #![expect(
     clippy::indexing_slicing,
     reason = "the scheduler's ids are indexes of the targets, from which all is made"

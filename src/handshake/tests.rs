@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // orchestrators are threads
+
 use super::*;
 use crate::error::ExitStatus;
 use crate::protocol::Tid;

@@ -2,6 +2,7 @@
 //!
 //! The built programs are measured as child processes, never the library. What is compared runs in turn, in the same
 //! minute on the same machine; a table shows the median of the ratios and their range.
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)]
 
 mod bound;
 mod child;

@@ -1,4 +1,5 @@
 //! Sends a file until Enter is pressed: `cargo run --example cancel -- 192.0.2.1:4650 FILE`.
+#![allow(clippy::disallowed_methods, clippy::print_stdout)]
 
 use mdalp::{Client, Error, Event, Mode, Options, Payload};
 use std::ops::ControlFlow;

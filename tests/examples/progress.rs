@@ -1,4 +1,5 @@
 //! Sends a file and shows progress: `cargo run --example progress -- 192.0.2.1:4650 FILE`.
+#![allow(clippy::print_stdout)]
 
 use mdalp::{Client, Event, Mode, Options, Payload};
 use std::error::Error;

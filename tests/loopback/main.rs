@@ -1,6 +1,6 @@
 //! MDALP servers, to try a client by hand: `cargo run --example loopback -- --help`.
 
-#![allow(clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::indexing_slicing, clippy::print_stderr, clippy::print_stdout)]
 
 #[path = "mod.rs"]
 mod loopback;
