@@ -77,9 +77,14 @@ pub fn mdalp(
     file: &Path,
 ) -> Command {
     let mut command = pinned(&program.path, pin);
+    send(&mut command, orchestrator, receivers, file);
+    command
+}
+
+/// Adds where to send what.
+pub fn send(command: &mut Command, orchestrator: u16, receivers: u16, file: &Path) {
     let (port, receiver_port) = (orchestrator.to_string(), receivers.to_string());
     command.args(["-a", "127.0.0.1", "-p", &port, "--receiver-port", &receiver_port, "-f"]).arg(file);
-    command
 }
 
 /// A command on one CPU only, if one is named.

@@ -13,6 +13,7 @@ mod loss;
 mod programs;
 mod raw;
 mod scale;
+mod size;
 mod table;
 mod transfer;
 
@@ -27,7 +28,7 @@ Usage: bench [OPTION]...
 
 Measures the built mdalp against a bare socket loop and against the bounds of stop-and-wait, on loopback.
 
-  --only PART        one part: raw, bound, loss or scale; may be given several times
+  --only PART        one part: raw, bound, loss, scale or size; may be given several times
   --quick            fewer repetitions and smaller payloads: a first look, no figures to quote
   --ordinary PATH    the dynamic program [beside this one]
   --static PATH      the static program [the newest one beside this one]
@@ -38,6 +39,7 @@ raw    packets a second and CPU a packet, as ratios to a bare send/recv loop wit
 bound  time of the recorded transaction's delays, ten times faster, as a ratio to the bound of its split
 loss   time under losses each way, as a ratio to the bound times the expected transmissions
 scale  time, CPU a packet and peak memory by receivers and by payload
+size   bytes and user instructions a packet of every program in the target directory
 
 Exit status: 0 measured, 1 a system's error or a transfer that failed, 2 a mistake in the command.
 ";
@@ -63,10 +65,16 @@ enum Part {
     Bound,
     Loss,
     Scale,
+    Size,
 }
 
-const PARTS: [(&str, Part); 4] =
-    [("raw", Part::Raw), ("bound", Part::Bound), ("loss", Part::Loss), ("scale", Part::Scale)];
+const PARTS: [(&str, Part); 5] = [
+    ("raw", Part::Raw),
+    ("bound", Part::Bound),
+    ("loss", Part::Loss),
+    ("scale", Part::Scale),
+    ("size", Part::Size),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -111,6 +119,7 @@ fn measure(words: Words) -> io::Result<()> {
             Part::Bound => bound::measure(&options)?,
             Part::Loss => loss::measure(&options)?,
             Part::Scale => scale::measure(&options)?,
+            Part::Size => size::measure()?,
         }
     }
     Ok(())
@@ -138,5 +147,5 @@ fn words(args: &[String]) -> Result<Option<Words>, lexopt::Error> {
 
 fn part(name: &str) -> Result<Part, &'static str> {
     let known = PARTS.iter().find(|(word, _)| *word == name);
-    known.map(|(_, part)| *part).ok_or("the parts are raw, bound, loss and scale")
+    known.map(|(_, part)| *part).ok_or("the parts are raw, bound, loss, scale and size")
 }
