@@ -9,9 +9,14 @@ servers=
 
 if [ -z "${mdalp:-}" ]; then
     mdalp=$target/release/mdalp
+    loopback=$target/release/examples/loopback
     $cargo build --release --locked --quiet
+    $cargo build --release --locked --quiet --example loopback
+else
+    # The program is built already; the tests want these servers, too.
+    loopback=$target/debug/examples/loopback
+    $cargo build --locked --quiet --example loopback
 fi
-$cargo build --release --locked --quiet --example loopback
 
 work=$(mktemp -d)
 trap 'exit 129' HUP
@@ -21,7 +26,7 @@ trap 'stop_servers; rm -rf "$work"' EXIT
 
 start_servers() {
     rm -f "$work/ready"
-    "$target/release/examples/loopback" --port 0 --receiver-port 0 --ready-file "$work/ready" "$@" \
+    "$loopback" --port 0 --receiver-port 0 --ready-file "$work/ready" "$@" \
         >"$work/servers.log" 2>&1 &
     servers=$!
     tries=0
