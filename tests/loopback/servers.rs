@@ -9,7 +9,6 @@ use super::verdict::Transaction;
 use super::wire::MAX_PAYLOAD;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -39,7 +38,7 @@ pub struct Shared {
     delay_queue: DelayQueue,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Bytes that were kept, of all transactions.
-    kept: AtomicU64,
+    kept: Mutex<u64>,
     /// Receivers whose ports the test has said to open.
     told_to_open: Mutex<Vec<String>>,
 }
@@ -51,13 +50,12 @@ impl Shared {
     }
 
     pub fn keeps(&self, new_bytes: usize) {
-        self.kept.fetch_add(new_bytes as u64, Ordering::Relaxed);
+        *lock(&self.kept) += new_bytes as u64;
     }
 
     /// Whether there is no room for another packet.
     pub fn is_full(&self) -> bool {
-        let kept = self.kept.load(Ordering::Relaxed);
-        self.script.keep_payload && kept.saturating_add(MAX_PAYLOAD as u64) > self.script.limit
+        self.script.keep_payload && lock(&self.kept).saturating_add(MAX_PAYLOAD as u64) > self.script.limit
     }
 
     pub fn is_told_to_open(&self, name: &str) -> bool {
@@ -108,7 +106,7 @@ impl Servers {
             stop: Stop::default(),
             delay_queue: DelayQueue::default(),
             threads: Mutex::default(),
-            kept: AtomicU64::new(0),
+            kept: Mutex::new(0),
             told_to_open: Mutex::default(),
         });
         let servers = Servers {
