@@ -37,7 +37,7 @@ flags='-C target-feature=+crt-static -C relocation-model=static'
 variable=CARGO_TARGET_$(echo "$target" | tr 'a-z.-' 'A-Z__')_LINKER
 user_linker() {
     eval "[ -n \"\${$variable:-}\" ]" && return
-    case " ${RUSTFLAGS:-} " in *linker=*) return ;; esac
+    case " ${RUSTFLAGS:-} " in *linker=*) return 0 ;; esac
     RUSTC_BOOTSTRAP=1 $cargo -Z unstable-options config get "target.$target.linker" >/dev/null 2>&1
 }
 lld=$($rustc --print sysroot)/lib/rustlib/$host/bin/rust-lld
