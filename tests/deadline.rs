@@ -2,7 +2,7 @@
 
 use crate::loopback::{Receiver, Script, Servers, ms};
 use crate::support::{
-    Outcome, Scratch, all_at_once, long_timeouts, mdalp, payload, run, send, send_payload, short_timeouts,
+    Outcome, Scratch, in_parallel, long_timeouts, mdalp, payload, run, send, send_payload, short_timeouts,
 };
 use mdalp::{Event, ExitStatus, Mode, Options, Payload, Trace};
 use std::net::UdpSocket;
@@ -33,7 +33,7 @@ fn the_deadline_ends_any_transfer_in_either_mode() {
     ];
     let cases: Vec<_> =
         receivers.iter().flat_map(|make| [(make, Mode::Balance), (make, Mode::Single(2))]).collect();
-    all_at_once(&cases, |(make, mode)| {
+    in_parallel(&cases, |(make, mode)| {
         let script = Script::new().receiver(make(Receiver::named("A"))).receiver(make(Receiver::named("B")));
         let servers = Servers::start(script);
         let options = Options { deadline: Some(ms(400)), give_up: hour, ..short_timeouts(&servers, 2) };
@@ -130,7 +130,7 @@ fn times_that_no_clock_can_count_are_clamped() {
     let outcome = send(&servers, options, b"x", Mode::Balance);
     assert_eq!(outcome.result.as_ref().unwrap_err().exit_status(), ExitStatus::Incomplete);
     assert!(outcome.report().receivers[0].transmissions <= 5, "{:?}", outcome.report());
-    // The first time-out may be beyond counting, too.
+    // The first timeout may be beyond counting, too.
     let servers = Servers::start(Script::new().receivers(1));
     let options =
         Options { first_timeout: Duration::MAX, give_up: Duration::MAX, ..long_timeouts(&servers, 1) };

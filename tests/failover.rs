@@ -1,7 +1,7 @@
 //! Receivers that are lost, at any moment and in any order; and what a failed transfer says of itself.
 
 use crate::loopback::{Fault, Receiver, Remark, Script, Servers, Verdict, When, ms};
-use crate::support::{Outcome, all_at_once, payload, send, short_timeouts};
+use crate::support::{Outcome, in_parallel, payload, send, short_timeouts};
 use mdalp::report::{LossReason, ReceiverStatus};
 use mdalp::{ExitStatus, Mode, Options};
 
@@ -35,7 +35,7 @@ fn lost(outcome: &Outcome) -> Vec<usize> {
 fn any_one_receiver_may_be_lost_at_any_moment() {
     let cases: Vec<(usize, u32)> =
         (0..3).flat_map(|victim| [0, 1, 5, 9].map(|acks| (victim, acks))).collect();
-    all_at_once(&cases, |&(victim, acks)| {
+    in_parallel(&cases, |&(victim, acks)| {
         let what = format!("receiver {victim} dies after {acks} acks");
         let outcome = transfer(three(|i, receiver| match i == victim {
             true => receiver.dies_after_acks(acks),
@@ -71,7 +71,7 @@ fn a_packet_whose_ack_was_lost_with_its_receiver_is_sent_on() {
 
 #[test]
 fn all_but_one_may_be_lost_at_the_same_time() {
-    all_at_once(&[0, 1, 2], |&survivor| {
+    in_parallel(&[0, 1, 2], |&survivor| {
         let what = format!("only {survivor} survives");
         let outcome = transfer(three(|i, receiver| match i == survivor {
             true => receiver,
@@ -83,12 +83,12 @@ fn all_but_one_may_be_lost_at_the_same_time() {
     });
 }
 
-/// A dies at once; B, quick and done by then, gets nearly all of A's work and dies of it; C gets what is left, having
+/// A dies immediately; B, quick and done by then, gets nearly all of A's work and dies of it; C gets what is left, having
 /// been idle for most of two give-up times.
 #[test]
 fn they_may_be_lost_one_after_another_each_an_heir() {
     let cases = [10, 11, 14];
-    all_at_once(&cases, |&acks| {
+    in_parallel(&cases, |&acks| {
         let what = format!("B dies after {acks} acks");
         let outcome = transfer(three(|i, receiver| match i {
             0 => receiver.silent(),
@@ -173,7 +173,7 @@ fn without_failover_the_others_finish_their_shares() {
 
 #[test]
 fn mode_2_has_nobody_to_fail_over_to() {
-    all_at_once(&[0, 4], |&acks| {
+    in_parallel(&[0, 4], |&acks| {
         let servers = Servers::start(three(|i, receiver| match i {
             1 => receiver.dies_after_acks(acks),
             _ => receiver,
@@ -225,7 +225,7 @@ fn silence_of_one_after_another_is_no_sign_of_expiry() {
     assert!(line.ends_with("; send it again") && !line.contains("fell silent"), "{line}");
 }
 
-/// All is at rest when the last one has been given up: nothing is shared out any more, and nobody hangs.
+/// All is at rest when the last one has been given up: nothing is shared out any more, and nothing hangs.
 #[test]
 fn silence_from_the_start_points_to_firewalls() {
     let outcome = transfer(three(|_, receiver| receiver.silent()));
@@ -236,7 +236,7 @@ fn silence_from_the_start_points_to_firewalls() {
     assert!(outcome.report().receivers.iter().all(|r| matches!(r.status, ReceiverStatus::Lost(_))));
 }
 
-/// Whatever the observer is told of, a long list is named in part only.
+/// Whatever the observer hears, a long list is named in part only.
 #[test]
 fn a_long_list_of_losses_stays_one_line() {
     let names = |i: usize| format!("R{i}\u{1b}[2J\u{202e}");

@@ -181,14 +181,14 @@ fn a_malformed_assignment_is_one_safe_line_and_status_4() {
     }
 }
 
-/// The first Type 1 decides, so nobody can be made to wait by malformed ones.
+/// The first Type 1 decides, so no one can be made to wait by malformed ones.
 #[test]
 fn a_right_assignment_after_a_malformed_one_is_too_late() {
     let servers = Servers::start(Script::new().receivers(1).before_assignment("Type:1;TID:7;DATA:[];"));
     assert!(no_assignment(&servers, Duration::from_secs(3600)).contains("the list of receivers is empty"));
 }
 
-/// 64 KiB of every shape at once: the answer comes, and is short.
+/// 64 KiB of every shape: the answer comes, and is short.
 #[test]
 fn the_largest_datagrams_are_read_in_no_time_and_quoted_in_part() {
     let fill = |head: &str, body: &str| head.to_owned() + &body.repeat((65_507 - head.len()) / body.len());

@@ -1,7 +1,7 @@
 //! Receivers, and strangers in their place, that send what they should not.
 
 use crate::loopback::{Fault, Flood, Receiver, Script, Servers, Verdict, When, ms};
-use crate::support::{all_at_once, long_timeouts, payload, send, send_payload, short_timeouts};
+use crate::support::{in_parallel, long_timeouts, payload, send, send_payload, short_timeouts};
 use mdalp::report::LossReason;
 use mdalp::{Event, ExitStatus, Mode, Options, Payload};
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn an_ack_of_the_seq_to_come_changes_nothing() {
     assert_eq!(changes_nothing(Receiver::named("H").future_acks()), 15);
 }
 
-/// The last one comes when nothing is outstanding any more, and nobody reads it.
+/// The last one comes when nothing is outstanding any more, and no one reads it.
 #[test]
 fn a_duplicate_of_every_ack_changes_nothing() {
     assert_eq!(changes_nothing(Receiver::named("H").duplicates_acks()), 14);
@@ -152,7 +152,7 @@ fn what_is_nearly_an_ack_is_none() {
 #[test]
 fn a_flood_moves_neither_the_timer_nor_the_give_up() {
     let rates = [None, Some(20_000), Some(100)];
-    all_at_once(&rates, |rate| {
+    in_parallel(&rates, |rate| {
         let flooding = Receiver::named("F").never_acks().flood(*rate, HOUR);
         let servers = Servers::start(Script::new().receiver(flooding));
         let options = Options { give_up: ms(2000), ..short_timeouts(&servers, 1) };

@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Sends the payload in shares of so many bytes, in list order; returns the number of transmissions.
+    /// Sends the payload in shares of these lengths in bytes, in list order; returns the number of transmissions.
     fn send_shares(&self, payload: &[u8], shares: &[usize]) -> u32 {
         let (mut seq, mut rest, mut transmissions) = (0, payload, 0);
         for (receiver, share) in shares.iter().enumerate() {

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 const LEN: usize = 100_000;
 
 /// A file of [`LEN`] bytes, sent; `trouble` happens when the payload has been shared out or, with `midway`, when the
-/// first time-out has fired: the sixth packet of the first receiver is lost once, and meanwhile nothing goes on there.
+/// first timeout has fired: the sixth packet of the first receiver is lost once, and meanwhile nothing goes on there.
 fn sent_with(midway: bool, trouble: impl Fn(&Path)) -> (Outcome, Vec<u8>) {
     let scratch = Scratch::new();
     let bytes = payload(LEN);

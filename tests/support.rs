@@ -20,7 +20,7 @@ pub fn payload(len: usize) -> Vec<u8> {
     counted.take(len).collect()
 }
 
-/// Options for these servers and so many list entries of equal latency.
+/// Options for these servers and this many list entries of equal latency.
 fn options(servers: &Servers, entries: usize) -> Options {
     Options {
         receiver_port: servers.receiver_port(),
@@ -106,7 +106,7 @@ pub fn send(servers: &Servers, options: Options, bytes: &[u8], mode: Mode) -> Ou
     send_payload(servers, options, &Payload::from_bytes(bytes).unwrap(), mode, |_| {})
 }
 
-/// Sends the payload; `also` is told of every event, too.
+/// Sends the payload; `also` gets every event, too.
 pub fn send_payload(
     servers: &Servers,
     options: Options,
@@ -145,8 +145,8 @@ impl Told {
     }
 }
 
-/// Runs all cases side by side: most of a test's time here is waiting for timers.
-pub fn all_at_once<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
+/// Runs all cases in parallel: most of a test's time here is waiting for timers.
+pub fn in_parallel<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
     std::thread::scope(|scope| {
         let threads: Vec<_> = cases.iter().map(|case| scope.spawn(|| run(case))).collect();
         for thread in threads {

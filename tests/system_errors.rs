@@ -9,7 +9,7 @@ use mdalp::report::LossReason;
 use mdalp::{Event, Mode, Payload};
 use std::process::{Command, Stdio};
 
-/// Whether this test runs in a network of its own, from which nothing can reach any other host; if not, it is run again
+/// Whether this test runs in its own network, from which nothing can reach any other host; if not, it is run again
 /// in one, and has to succeed there. Where the system does not let this user have one, as in many containers, CI's among
 /// them, the test has nothing to say.
 fn in_own_network(test: &str) -> bool {
@@ -164,7 +164,7 @@ fn receivers_without_a_descriptor_are_lost() {
         let transaction = servers.finish();
         assert!(transaction.payload == bytes);
         assert_eq!(transaction.parts.iter().filter(|part| part.counts.bytes > 0).count(), 20 - lost);
-        assert_eq!(transaction.verdict, Verdict::Violation, "by then nobody can be at the floor everywhere");
+        assert_eq!(transaction.verdict, Verdict::Violation, "by then no one can be at the floor everywhere");
     }
 }
 
@@ -187,7 +187,7 @@ fn is_root() -> bool {
     run(Command::new("id").arg("-u")).stdout == "0\n"
 }
 
-/// The program, with so many threads. Root is not bound by that limit, so it becomes a user who is, and who has no other
+/// The program, with this many threads. Root is not bound by that limit, so it becomes a user who is, and who has no other
 /// process whose threads would count. `None` where there are no tools for that.
 fn with_threads(threads: u32, servers: &Servers, scratch: &Scratch, args: &[&str]) -> Option<CommandOutput> {
     if !(has_tool("prlimit") && has_tool("setpriv")) {
@@ -223,7 +223,7 @@ fn receivers_without_a_thread_are_lost() {
     let hint = "; raise the limit on threads or memory (ulimit -u, ulimit -v), and send it again";
     assert!(line.ends_with(hint), "{line}");
     assert_eq!(servers.finish().packets(), 0);
-    // Another user's processes count, too, so nobody can say how many threads are left.
+    // Another user's processes count, too, so no one can say how many threads are left.
     if !is_root() {
         return;
     }

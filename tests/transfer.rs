@@ -91,7 +91,7 @@ fn everything_goes_to_the_one_receiver_that_is_named() {
         assert_eq!(serious(&transaction).next(), None);
         assert_eq!(transaction.parts.iter().filter(|part| part.counts.packets > 0).count(), 1);
         assert_eq!(transaction.parts[nth - 1].counts.bytes, len as u64);
-        assert!(report.receivers.iter().all(|r| r.latency.is_none()), "nobody is pinged");
+        assert!(report.receivers.iter().all(|r| r.latency.is_none()), "no receiver is pinged");
         assert_eq!(report.receivers[nth - 1].acked_bytes(), len as u64);
     }
 }

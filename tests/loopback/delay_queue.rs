@@ -1,7 +1,7 @@
 //! What happens later: one thread that does small jobs when they are due, and the sign at which everything stops.
 //!
-//! A condition variable's wait is a high-resolution timer (late by some 50 µs); a socket's read time-out is a tick of the
-//! kernel (late by 4 to 8 ms at HZ=250). So delays are waited for here, and sockets are read without time-outs.
+//! A condition variable's wait is a high-resolution timer (late by some 50 µs); a socket's read timeout is a tick of the
+//! kernel (late by 4 to 8 ms at HZ=250). So delays are waited for here, and sockets are read without timeouts.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The kernel lets a timer run this much over time (its default slack), so it is set so much earlier.
+/// The kernel lets a timer run this much over time (its default slack), so it is set that much earlier.
 const SLACK: Duration = Duration::from_micros(50);
 
 /// Jobs by the time at which they are due.

@@ -58,7 +58,7 @@ pub fn judge(case: &Case) -> Transaction {
     }
 }
 
-/// What each receiver must have at the least: a tenth of the payload, or an equal share if there are more than ten.
+/// What each receiver must have at least: a tenth of the payload, or an equal share if there are more than ten.
 pub fn floor(length: u64, receivers: u64) -> u64 {
     length.div_ceil(10).min(length.checked_div(receivers).unwrap_or(0))
 }

@@ -69,7 +69,7 @@ impl Model {
         }
     }
 
-    /// Whether there is nothing to do but to acknowledge at once.
+    /// Whether there is nothing to do but to acknowledge immediately.
     pub fn is_plain(&self) -> bool {
         self.delay.is_zero() && self.jitter.is_zero() && self.rules.is_empty()
     }

@@ -9,7 +9,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// A sequence of its own for each pair of seed and number.
+    /// A separate sequence for each pair of seed and number.
     pub fn stream(seed: u64, number: u64) -> Self {
         let mut rng = Self(seed ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03));
         rng.bits();
@@ -30,7 +30,7 @@ impl Rng {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// True so often.
+    /// True with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.unit() < probability
     }

@@ -9,7 +9,7 @@ pub fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// One receiver. Without further words it acknowledges everything at once.
+/// One receiver. Without further words it acknowledges everything immediately.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     pub name: String,
@@ -59,7 +59,7 @@ impl Receiver {
         self
     }
 
-    /// In the list, but nobody listens there: `ECONNREFUSED`.
+    /// In the list, but nothing listens there: `ECONNREFUSED`.
     pub fn closed(mut self) -> Receiver {
         self.opening = Opening::Never;
         self
@@ -238,7 +238,7 @@ pub enum Entry {
     Text { address: String, name: String },
 }
 
-/// The whole story. Without further words: an orchestrator that assigns at once, and no receivers.
+/// The whole story. Without further words: an orchestrator that assigns immediately, and no receivers.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub receivers: Vec<Receiver>,
@@ -415,7 +415,7 @@ impl Script {
         self
     }
 
-    /// The payload that is to come: a transaction is complete when it is there, and judged at once.
+    /// The payload that is to come: a transaction is complete when it is there, and judged immediately.
     pub fn expect(self, payload: &[u8]) -> Script {
         Script { expectation: Some(Arc::new(payload.to_vec())), ..self }
     }

@@ -302,7 +302,7 @@ impl Bound {
     }
 }
 
-/// An address on which nobody listens, for a while: a port that was just free.
+/// An address on which nothing listens, for a while: a port that was just free.
 pub fn closed_port() -> io::Result<SocketAddr> {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A client that leaves things unfinished is given so many times the idle time: it may be waiting to retransmit.
+/// A client that leaves things unfinished is given this many times the idle time: it may be waiting to retransmit.
 const PATIENCE: u32 = 5;
 
 /// A client that looks finished and is quiet for this long is finished when the next one comes.

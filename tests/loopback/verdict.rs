@@ -37,7 +37,7 @@ pub enum Remark {
     Spurious { receiver: String, packets: u64 },
     /// SEQs that came to more than one receiver, as they do after a failover.
     AtSeveralReceivers { seqs: u64 },
-    /// Data for a transaction that nobody assigned. Whose it is cannot be said: noted with the newest one.
+    /// Data for a transaction that was never assigned. Whose it is cannot be said: noted with the newest one.
     WrongTid { receiver: String, tid: u64 },
     /// A datagram to a receiver that is not a data packet. Noted with the newest transaction.
     Unparsable { receiver: String, len: usize },
