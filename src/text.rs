@@ -1,6 +1,5 @@
 //! Text that is safe to show, and numbers and durations as people write them.
 
-use crate::protocol::nanos;
 use std::fmt::{self, Write};
 use std::io;
 use std::net::IpAddr;
@@ -140,6 +139,11 @@ impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fixed_point(f, nanos(self.0), 6, self.1)
     }
+}
+
+/// In 64 bits: what is longer than 584 years counts as that.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// `value / 10^digits` with `decimals` of them shown, padded as the format asks.
