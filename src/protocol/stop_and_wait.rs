@@ -145,10 +145,10 @@ impl StopAndWait {
             return Step::Ended(ExitReason::Stopped);
         }
         let Some(out) = self.outstanding else { return self.transmit_next(now) };
-        if self.refusals >= MAX_REFUSALS {
+        let given_up = out.first_sent + self.time_to_give_up();
+        if self.refusals >= MAX_REFUSALS || (out.refused && now >= given_up) {
             return lost(LossReason::Refused { seq: out.seq, times: self.refusals });
         }
-        let given_up = out.first_sent + self.time_to_give_up();
         if now >= given_up {
             let waited = now.saturating_duration_since(out.first_sent);
             let (seq, transmissions, last_error) = (out.seq, out.transmissions, self.last_error.take());

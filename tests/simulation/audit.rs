@@ -384,12 +384,14 @@ impl<'a> Audit<'a> {
         let good = match *reason {
             LossReason::Silent { seq, waited, transmissions, .. } => {
                 // A measured round trip may be so long that there is no time for more.
-                let tried = transmissions >= 3 || books.samples.is_some();
+                let tried = !out.refused && (transmissions >= 3 || books.samples.is_some());
                 let counted = (seq, transmissions) == (out.seq, out.transmissions);
                 counted && tried && waited == silent_for && waited >= self.timing.give_up + out.held_up
             }
             LossReason::Refused { seq, times } => {
-                seq == out.seq && times == books.refusals && times >= MAX_REFUSALS
+                let in_time = silent_for < self.timing.give_up + out.held_up;
+                let enough = times >= MAX_REFUSALS || (out.refused && !in_time);
+                seq == out.seq && times == books.refusals && enough
             }
             LossReason::LocalFailure { .. } => false,
             _ => panic!("no rule for {reason:?}"),

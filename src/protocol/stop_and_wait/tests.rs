@@ -318,6 +318,21 @@ fn five_refusals_in_a_row_each_on_its_own_timer_lose_the_receiver() {
 }
 
 #[test]
+fn a_short_give_up_time_does_not_hide_refusals() {
+    let config = RtoConfig { give_up: ms(1000), ..CONFIG };
+    let mut world = World::new(1, config, constant(ms(10)), |_, _| true);
+    let end = loop {
+        match world.machine.poll(world.now) {
+            Step::Transmit { .. } => _ = world.machine.handle_refusal(),
+            Step::Wait(until) => world.now = until,
+            end => break end,
+        }
+    };
+    assert_eq!(end, Step::Ended(ExitReason::Lost(LossReason::Refused { seq: Seq(0), times: 3 })));
+    assert_eq!(world.elapsed(), ms(1000));
+}
+
+#[test]
 fn one_answer_among_the_refusals_keeps_the_receiver() {
     let mut world = World::new(2, CONFIG, constant(ms(10)), |_, n| n <= 4);
     let end = loop {
