@@ -7,7 +7,7 @@
 //!   (mdalp(7)), so ten of them and 100 ms are conservative.
 //! - The variance term is at least SRTT/4 and not the clock granularity: acks jitter little, so the pure formula would
 //!   converge to the round trip itself and retransmit spuriously at the first hiccup.
-//! - RTTVAR starts at R/4 and falls slowly, by an eighth: one quiet stretch does not make the next hiccup a timeout.
+//! - RTTVAR starts at R/4 and not at R/2, since a loss among the first packets would cost too much.
 //! - The minimum is 10 ms and not 1 s (RFC 6298, 2.4), since losses are common and a retransmission costs one packet.
 //! - Back-off is by half (section 5.5 doubles) and belongs to one SEQ: at 9 % loss a back-off kept until the next sample
 //!   (5.7) costs more than all losses together. It is kept only before the first sample.
@@ -30,9 +30,6 @@ const PROCESSING: Duration = Duration::from_millis(100);
 
 /// A back-off ends here, or at the RTO if that is longer: losses in a row must cost seconds and not minutes.
 const MAX_BACKOFF: Duration = PROTOCOL_TIMEOUT;
-
-/// The same before the first sample.
-const MAX_BACKOFF_UNMEASURED: Duration = Duration::from_secs(2);
 
 /// The settings behind every timeout.
 #[derive(Clone, Copy, Debug)]
@@ -116,11 +113,7 @@ impl Rto {
     /// The timeout for the next transmission of a SEQ whose last one had `current`: half as long again, up to a cap, and
     /// never less than `current`.
     pub fn backed_off(&self, current: Duration) -> Duration {
-        let cap = match self.estimate {
-            _ if self.config.fixed => current,
-            None => MAX_BACKOFF_UNMEASURED,
-            Some(_) => MAX_BACKOFF.max(self.timeout()),
-        };
+        let cap = if self.config.fixed { current } else { MAX_BACKOFF.max(self.timeout()) };
         (current + current / 2).min(cap).max(current)
     }
 
@@ -130,14 +123,10 @@ impl Rto {
         let rtt = nanos(rtt);
         self.estimate = Some(match self.estimate {
             None => Estimate { srtt: rtt, rttvar: rtt / 4 },
-            Some(Estimate { srtt, rttvar }) => {
-                let deviation = srtt.abs_diff(rtt);
-                let rttvar = match deviation.checked_sub(rttvar) {
-                    Some(more) => rttvar + more / 4,
-                    None => rttvar - (rttvar - deviation) / 8,
-                };
-                Estimate { rttvar, srtt: srtt - srtt / 8 + rtt / 8 }
-            }
+            Some(Estimate { srtt, rttvar }) => Estimate {
+                rttvar: rttvar - rttvar / 4 + srtt.abs_diff(rtt) / 4,
+                srtt: srtt - srtt / 8 + rtt / 8,
+            },
         });
     }
 
@@ -218,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn later_samples_raise_rttvar_by_a_quarter_and_lower_it_by_an_eighth() {
+    fn later_samples_follow_rfc_6298_2_3() {
         // RTTVAR = 200 + (600 − 200)/4 = 300; SRTT = 7/8 × 800 + 1/8 × 1400 = 875.
         let rto = after_samples(&[800, 1400]);
         assert_eq!(rto.srtt(), Some(ms(875)));
         assert_eq!(rto.timeout(), ms(875 + 4 * 300));
-        // RTTVAR = 200 − (200 − 40)/8 = 180; SRTT = 7/8 × 800 + 1/8 × 760 = 795.
+        // RTTVAR = 200 − (200 − 40)/4 = 160; SRTT = 7/8 × 800 + 1/8 × 760 = 795.
         let rto = after_samples(&[800, 760]);
-        assert_eq!(rto.timeout(), ms(795 + 4 * 180));
+        assert_eq!(rto.timeout(), ms(795 + 4 * 160));
     }
 
     #[test]
@@ -254,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_sample_back_off_ends_at_2_s_and_a_quarter_of_it_is_kept() {
+    fn before_the_first_sample_a_quarter_of_back_off_is_kept() {
         let mut rto = unmeasured();
         assert_eq!(rto.backed_off(ms(1000)), ms(1500));
-        assert_eq!(rto.backed_off(ms(1500)), ms(2000));
+        assert_eq!(rto.backed_off(ms(2500)), ms(3000));
         assert_eq!(Rto::new(CONFIG, Some(ms(335))).backed_off(ms(3000)), ms(3000));
         rto.on_ambiguous_ack(ms(60_000));
         assert_eq!(rto.timeout(), ms(1250));
