@@ -10,7 +10,8 @@
 //! - RTTVAR starts at R/4 and not at R/2, since a loss among the first packets would cost too much.
 //! - The minimum is 10 ms and not 1 s (RFC 6298, 2.4), since losses are common and a retransmission costs one packet.
 //! - Back-off is by half (section 5.5 doubles) and belongs to one SEQ: at 9 % loss a back-off kept until the next sample
-//!   (5.7) costs more than all losses together. It is kept only before the first sample.
+//!   (5.7) costs more than all losses together. Before the first sample, when the round trip may be any, it doubles and is
+//!   kept.
 //! - A second ack of a retransmitted SEQ shows that its first transmission had arrived, so that round trip is a sample.
 
 use std::time::Duration;
@@ -110,11 +111,15 @@ impl Rto {
         }
     }
 
-    /// The timeout for the next transmission of a SEQ whose last one had `current`: half as long again, up to a cap, and
-    /// never less than `current`.
+    /// The timeout for the next transmission of a SEQ whose last one had `current`: half as long again, or twice as long
+    /// before the first sample, up to a cap, and never less than `current`.
     pub fn backed_off(&self, current: Duration) -> Duration {
-        let cap = if self.config.fixed { current } else { MAX_BACKOFF.max(self.timeout()) };
-        (current + current / 2).min(cap).max(current)
+        let (more, cap) = match self.estimate {
+            _ if self.config.fixed => (Duration::ZERO, current),
+            None => (current, MAX_BACKOFF),
+            Some(_) => (current / 2, MAX_BACKOFF.max(self.timeout())),
+        };
+        (current + more).min(cap).max(current)
     }
 
     /// Takes the round trip of a SEQ that was sent once (Karn's algorithm: RFC 6298, section 3), or whose second ack has
@@ -130,14 +135,18 @@ impl Rto {
         });
     }
 
-    /// A SEQ was acknowledged after a retransmission, this long after it was first sent: no sample, since the ack may belong
-    /// to any of its transmissions. Before the first sample the next SEQ gets a quarter more time, but not more than a
-    /// quarter above the shortest such time, and at most a quarter of the give-up time.
-    pub fn on_ambiguous_ack(&mut self, since_first: Duration) {
+    /// A SEQ was acknowledged after a retransmission, this long after it was first and last sent, with the timeout `current`:
+    /// no sample, since the ack may belong to any of its transmissions. Before the first sample the next SEQ gets more time:
+    /// a quarter, if the ack came so soon that it is for the last transmission (a quarter of the first timeout: 2.5 pings and
+    /// 25 ms), and else all of the back-off, lest senders on one slow link fill it with copies.
+    /// No round trip is longer than the shortest `since_first`, and a quarter of the give-up time is the limit.
+    pub fn on_ambiguous_ack(&mut self, current: Duration, since_first: Duration, since_last: Duration) {
         if self.estimate.is_none() && !self.config.fixed {
             self.longest_rtt = self.longest_rtt.min(since_first);
-            let most = self.timeout().min(self.longest_rtt);
-            self.kept_backoff = (most + most / 4).min(self.config.give_up / 4);
+            let limit = (self.longest_rtt + self.longest_rtt / 4).min(self.config.give_up / 4);
+            let first = self.timeout();
+            let kept = if since_last <= self.initial / 4 { first + first / 4 } else { current };
+            self.kept_backoff = kept.min(limit);
         }
     }
 }
@@ -237,22 +246,26 @@ mod tests {
         assert_eq!(rto.backed_off(ms(1000)), ms(1500));
         assert_eq!(rto.backed_off(ms(2500)), ms(3000));
         assert_eq!(rto.backed_off(ms(4000)), ms(4000), "never shorter");
-        rto.on_ambiguous_ack(ms(60_000));
+        rto.on_ambiguous_ack(ms(9000), ms(60_000), ms(60_000));
         assert_eq!(rto.timeout(), ms(1000), "it belongs to one SEQ");
         assert_eq!(after_samples(&[8000; 60]).backed_off(ms(9000)), ms(10_000));
     }
 
     #[test]
-    fn before_the_first_sample_a_quarter_of_back_off_is_kept() {
+    fn before_the_first_sample_back_off_doubles_and_is_kept_unless_it_looks_like_a_loss() {
         let mut rto = unmeasured();
-        assert_eq!(rto.backed_off(ms(1000)), ms(1500));
-        assert_eq!(rto.backed_off(ms(2500)), ms(3000));
-        assert_eq!(Rto::new(CONFIG, Some(ms(335))).backed_off(ms(3000)), ms(3000));
-        rto.on_ambiguous_ack(ms(60_000));
+        assert_eq!(rto.backed_off(ms(1000)), ms(2000));
+        assert_eq!(rto.backed_off(ms(2000)), ms(3000));
+        assert_eq!(rto.backed_off(ms(7000)), ms(7000), "never shorter");
+        // 1 s is the first timeout: an ack within a quarter of it is that of the last transmission.
+        rto.on_ambiguous_ack(ms(4000), ms(60_000), ms(250));
         assert_eq!(rto.timeout(), ms(1250));
-        (0..20).for_each(|_| rto.on_ambiguous_ack(ms(60_000)));
+        rto.on_ambiguous_ack(ms(4000), ms(60_000), ms(251));
+        assert_eq!(rto.timeout(), ms(4000));
+        rto.on_ambiguous_ack(ms(9000), ms(60_000), ms(300));
         assert_eq!(rto.timeout(), ms(7500), "a quarter of the give-up time");
-        rto.on_ambiguous_ack(ms(1600));
+        rto.on_ambiguous_ack(ms(9000), ms(1600), ms(300));
+        rto.on_ambiguous_ack(ms(9000), ms(2400), ms(300));
         assert_eq!(rto.timeout(), ms(2000), "no round trip is longer than 1.6 s");
         rto.on_sample(ms(100));
         assert_eq!(rto.timeout(), ms(200));
@@ -261,7 +274,7 @@ mod tests {
     #[test]
     fn a_fixed_timeout_never_changes() {
         let mut rto = Rto::new(RtoConfig { fixed: true, ..CONFIG }, Some(ms(1)));
-        rto.on_ambiguous_ack(ms(60_000));
+        rto.on_ambiguous_ack(ms(9000), ms(60_000), ms(60_000));
         rto.on_sample(ms(100));
         assert_eq!((rto.timeout(), rto.backed_off(rto.timeout())), (ms(3000), ms(3000)));
         let short = RtoConfig { fixed: true, give_up: ms(2000), ..CONFIG };

@@ -267,10 +267,10 @@ impl StopAndWait {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
         if let Some(Retransmission { second_sent, .. }) = self.resent.take() {
-            self.rto.on_ambiguous_ack(round_trip);
+            after = now.saturating_duration_since(out.last_sent);
+            self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
             self.retransmitted = Some(Retransmitted { seq: out.seq, round_trip, interval, acked: now });
-            after = now.saturating_duration_since(out.last_sent);
         } else {
             self.on_sample(round_trip);
         }

@@ -374,13 +374,13 @@ fn a_packet_that_was_held_up_starts_its_timers_when_it_leaves() {
     world.machine.encode(Seq(0), b"payload");
     assert_eq!(world.machine.poll(at(40_000)), Step::Wait(at(41_000)));
     // The retransmission as well, and the time that it was held up does not count for giving up.
-    assert_eq!(wait(world.machine.poll(at(41_000))), ms(1500));
-    assert_eq!(wait(world.machine.postpone(at(81_000))), ms(1500));
-    assert_eq!(world.machine.poll(at(81_000)), Step::Wait(at(82_500)));
-    assert_eq!(wait(world.machine.poll(at(82_500))), ms(2250));
-    assert_eq!(wait(world.machine.postpone(at(83_000))), ms(2250));
+    assert_eq!(wait(world.machine.poll(at(41_000))), ms(2000));
+    assert_eq!(wait(world.machine.postpone(at(81_000))), ms(2000));
+    assert_eq!(world.machine.poll(at(81_000)), Step::Wait(at(83_000)));
+    assert_eq!(wait(world.machine.poll(at(83_000))), ms(3000));
+    assert_eq!(wait(world.machine.postpone(at(83_500))), ms(3000));
     let give_up = at(40_000 + 30_000 + 40_000 + 500);
-    let mut now = at(83_000);
+    let mut now = at(83_500);
     let end = loop {
         match world.machine.poll(now) {
             Step::Wait(until) => now = until,
