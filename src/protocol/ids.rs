@@ -35,3 +35,13 @@ impl fmt::Display for Seq {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_shown_counted_from_1() {
+        assert_eq!([ListIndex(0), ListIndex(9)].map(|index| index.to_string()), ["1", "10"]);
+    }
+}

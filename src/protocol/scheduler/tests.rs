@@ -144,6 +144,32 @@ fn before_its_first_ack_a_receiver_counts_by_its_latency() {
 }
 
 #[test]
+fn a_receiver_counts_as_slow_while_it_is_silent_but_only_since_it_has_work() {
+    let mut world = World::new(&[60, 49, 20, 1], CONFIG);
+    world.poll();
+    let lane = |world: &World, worker: usize, at| {
+        let lane = world.scheduler.workers()[worker].lane();
+        lane.claim().unwrap();
+        lane.count_ack(world.start + at, ms(100));
+    };
+    lane(&world, 1, ms(4900));
+    lane(&world, 2, ms(100));
+    lane(&world, 3, ms(100));
+    world.signal(3, Signal::Completed);
+    world.now += ms(5000);
+    world.lose(0);
+    // At 100 ms a packet, but for the one that has been silent for 4.9 s: 98, 2 and 98 of 198 parts.
+    let shares =
+        |moves: &[(usize, usize, u32, u32)]| moves.iter().map(|m| (m.1, m.3 - m.2)).collect::<Vec<_>>();
+    assert_eq!(shares(&world.moves()), [(1, 30), (3, 30)]);
+    world.now += ms(100);
+    let before = world.moves().len();
+    world.lose(1);
+    // The one that was idle until then has not been silent for 5 s.
+    assert_eq!(shares(&world.moves()[before..]), [(2, 2), (3, 46), (3, 30)]);
+}
+
+#[test]
 fn one_of_all_receivers_is_enough() {
     let mut world = World::new(&[5, 5, 5, 5], CONFIG);
     world.poll();

@@ -70,7 +70,8 @@ impl<R: FnMut(Duration) -> Duration, L: FnMut(u32, u32) -> bool> World<R, L> {
     fn run(&mut self) -> Step {
         loop {
             match self.machine.poll(self.now) {
-                Step::Transmit { seq, transmission, wait, .. } => {
+                Step::Transmit { seq, transmission, bytes, wait } => {
+                    assert_eq!(bytes, u64::from(seq.0) * 100..u64::from(seq.0) * 100 + 100);
                     self.carry(seq, transmission);
                     assert_eq!(
                         self.machine.poll(self.now),
