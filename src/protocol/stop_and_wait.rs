@@ -266,11 +266,13 @@ impl StopAndWait {
     fn on_ack(&mut self, out: Outstanding, now: Instant) -> Received {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
-        if let Some(Retransmission { second_sent, .. }) = self.resent.take() {
+        if let Some(Retransmission { second_sent, held_up }) = self.resent.take() {
             after = now.saturating_duration_since(out.last_sent);
             self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
-            self.retransmitted = Some(Retransmitted { seq: out.seq, round_trip, interval, acked: now });
+            let resent = Retransmitted { seq: out.seq, round_trip, interval, acked: now };
+            // While the sender was held up, the ack may have been waiting here.
+            self.retransmitted = held_up.is_zero().then_some(resent);
         } else {
             self.on_sample(round_trip);
         }

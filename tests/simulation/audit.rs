@@ -355,7 +355,8 @@ impl<'a> Audit<'a> {
         books.may_extend = false;
         let rtt = now.saturating_duration_since(out.first_sent);
         if out.transmissions > 1 {
-            books.resent = Some((out.seq, rtt, now + (out.second_sent - out.first_sent) / 2));
+            let second = (out.seq, rtt, now + (out.second_sent - out.first_sent) / 2);
+            books.resent = out.held_up.is_zero().then_some(second);
         } else {
             books.sample(rtt);
         }

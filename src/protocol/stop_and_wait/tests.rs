@@ -396,17 +396,22 @@ fn a_packet_that_was_held_up_starts_its_timers_when_it_leaves() {
 
 #[test]
 fn a_duplicate_of_the_only_ack_is_no_sample() {
-    let mut world = World::new(2, CONFIG, constant(ms(10)), never);
-    let at = |milliseconds| world.start + ms(milliseconds);
-    world.machine.poll(at(0));
-    world.machine.poll(at(1000));
-    world.machine.postpone(at(1400));
-    world.machine.encode(Seq(0), b"payload");
-    let (acked, soon, later) = (at(1410), at(1410 + 699), at(1410 + 700));
-    for (now, srtt) in [(acked, None), (soon, None), (later, Some(ms(1410)))] {
-        world.machine.handle_datagram(now, &ack(TID.0, 0));
-        assert_eq!(world.lane.srtt(), srtt, "half of the time between the transmissions decides");
-    }
+    let srtts = |held_up: u64| {
+        let mut world = World::new(2, CONFIG, constant(ms(10)), never);
+        let at = |milliseconds| world.start + ms(milliseconds);
+        let (start, second, left) = (at(0), at(1000), at(1000 + held_up));
+        let times = [at(1410), at(1410 + 499), at(1410 + 500)];
+        world.machine.poll(start);
+        world.machine.poll(second);
+        world.machine.postpone(left);
+        world.machine.encode(Seq(0), b"payload");
+        times.map(|now| {
+            world.machine.handle_datagram(now, &ack(TID.0, 0));
+            world.lane.srtt()
+        })
+    };
+    assert_eq!(srtts(0), [None, None, Some(ms(1410))], "half of the time between the transmissions decides");
+    assert_eq!(srtts(400), [None; 3], "the ack may have been waiting here");
 }
 
 #[test]
