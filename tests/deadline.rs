@@ -1,9 +1,7 @@
 //! The bound on a whole transfer, and times that no clock can count.
 
 use crate::loopback::{Receiver, Script, Servers, ms};
-use crate::support::{
-    Outcome, Scratch, in_parallel, long_timeouts, mdalp, payload, run, send, send_payload, short_timeouts,
-};
+use crate::support::{Outcome, in_parallel, long_timeouts, payload, send, send_payload, short_timeouts};
 use mdalp::{Event, ExitStatus, Mode, Options, Payload, Trace};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -11,9 +9,7 @@ use std::time::{Duration, Instant};
 /// It ended with the deadline's status and line, and nothing came to a receiver afterwards: not one packet more than the
 /// report, which is made at the deadline, says.
 fn ended_by_the_deadline(servers: &Servers, outcome: &Outcome, limit: &str) {
-    let Err(error) = &outcome.result else { panic!("it succeeded") };
-    assert_eq!(error.exit_status(), ExitStatus::Deadline);
-    let line = outcome.line();
+    let line = outcome.failure(ExitStatus::Deadline);
     assert!(line.starts_with(&format!("transfer: the deadline of {limit} s passed, ")), "{line}");
     assert!(line.contains(" bytes acknowledged, ") && line.ends_with("allow more with --deadline"), "{line}");
     // Two and a half timers: whoever were still at it would send.
@@ -74,30 +70,15 @@ fn the_deadline_includes_the_measuring() {
 fn what_was_acknowledged_in_time_is_not_lost_to_the_deadline() {
     let servers = Servers::start(Script::new().receivers(1));
     let options = Options { deadline: Some(ms(1000)), trace: Trace::Packets, ..long_timeouts(&servers, 1) };
-    let whole = Payload::from_bytes(payload(300)).unwrap();
+    let bytes = payload(300);
+    let whole = Payload::from_bytes(&bytes[..]).unwrap();
     let start = Instant::now();
     let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| {
         if let Event::PacketSent { .. } = event {
             std::thread::sleep(ms(1100).saturating_sub(start.elapsed()));
         }
     });
-    assert!(outcome.result.is_ok(), "{}", outcome.line());
-}
-
-#[test]
-fn the_program_exits_with_5_and_one_line() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("R").dies_after_acks(2)));
-    let scratch = Scratch::new();
-    let file = scratch.file("payload", &payload(1000));
-    let ran = run(&mut mdalp(&servers, &["-f", file.to_str().unwrap(), "--latency", "1", "-w", "1"]));
-    let start = "transfer: the deadline of 1 s passed, 200 of 1000 bytes acknowledged, 2 of 10 packets: \
-                 127.0.0.2 SEQ 0-1; ";
-    assert_eq!(ran.status, Some(5));
-    assert!(
-        ran.line().starts_with(start) && ran.line().ends_with("allow more with --deadline"),
-        "{}",
-        ran.line()
-    );
+    outcome.arrived(&bytes);
 }
 
 #[test]
@@ -114,8 +95,8 @@ fn times_that_no_clock_can_count_are_clamped() {
             first_timeout: ms(50),
             ..long_timeouts(&servers, 2)
         };
-        let outcome = send(&servers, options, &payload(500), Mode::Balance);
-        assert!(outcome.result.is_ok(), "{time:?}: {}", outcome.line());
+        let bytes = payload(500);
+        send(&servers, options, &bytes, Mode::Balance).arrived(&bytes);
     }
     let none = Duration::ZERO;
     let servers = Servers::start(Script::new().receiver(Receiver::named("R").silent()));
@@ -128,11 +109,11 @@ fn times_that_no_clock_can_count_are_clamped() {
         ..long_timeouts(&servers, 1)
     };
     let outcome = send(&servers, options, b"x", Mode::Balance);
-    assert_eq!(outcome.result.as_ref().unwrap_err().exit_status(), ExitStatus::Incomplete);
+    outcome.failure(ExitStatus::Incomplete);
     assert!(outcome.report().receivers[0].transmissions <= 5, "{:?}", outcome.report());
     // The first timeout may be beyond counting, too.
     let servers = Servers::start(Script::new().receivers(1));
     let options =
         Options { first_timeout: Duration::MAX, give_up: Duration::MAX, ..long_timeouts(&servers, 1) };
-    assert!(send(&servers, options, b"x", Mode::Balance).result.is_ok());
+    send(&servers, options, b"x", Mode::Balance).arrived(b"x");
 }

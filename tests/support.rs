@@ -1,10 +1,10 @@
 //! What the tests of whole transfers share: payloads, options for a purpose, and a transfer with all that it showed.
 
-use crate::loopback::{Remark, Servers, Transaction};
+use crate::loopback::{Remark, Servers, Transaction, Verdict};
 use mdalp::cli::Explained;
 use mdalp::event::MoveReason;
 use mdalp::report::LossReason;
-use mdalp::{Client, Error, Event, Mode, Options, Payload, Report, Trace};
+use mdalp::{Client, Error, Event, ExitStatus, Mode, Options, Payload, Report, Trace};
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub fn payload(len: usize) -> Vec<u8> {
 }
 
 /// Options for these servers and this many list entries of equal latency.
-fn options(servers: &Servers, entries: usize) -> Options {
+pub fn options(servers: &Servers, entries: usize) -> Options {
     Options {
         receiver_port: servers.receiver_port(),
         latencies: Some(vec![Duration::from_millis(1); entries]),
@@ -95,9 +95,24 @@ impl Outcome {
         report
     }
 
-    /// The error's line, as the program shows it.
-    pub fn line(&self) -> String {
-        self.result.as_ref().map_or_else(|error| Explained(error).to_string(), |_| panic!("it succeeded"))
+    /// It succeeded, and the judge has no remark: nothing was sent twice, out of turn or to another receiver.
+    #[track_caller]
+    pub fn flawless(&self, bytes: &[u8]) -> &Report {
+        assert_eq!((self.transaction.verdict, &self.transaction.remarks[..]), (Verdict::Completed, &[][..]));
+        self.arrived(bytes)
+    }
+
+    /// The error's line, as the program shows it; the program would exit with this status.
+    #[track_caller]
+    pub fn failure(&self, status: ExitStatus) -> String {
+        let Err(error) = &self.result else { panic!("it succeeded") };
+        assert_eq!(error.exit_status(), status, "{error}");
+        Explained(error).to_string()
+    }
+
+    /// The list entries of the receivers that were lost, in order.
+    pub fn lost(&self) -> Vec<usize> {
+        self.told.lost.iter().map(|(entry, _)| *entry).collect()
     }
 }
 
@@ -146,70 +161,83 @@ impl Told {
 }
 
 /// Runs all cases in parallel: most of a test's time here is waiting for timers.
-pub fn in_parallel<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
+pub fn in_parallel<T: Sync + std::fmt::Debug>(cases: &[T], run: impl Fn(&T) + Sync) {
     std::thread::scope(|scope| {
         let threads: Vec<_> = cases.iter().map(|case| scope.spawn(|| run(case))).collect();
-        for thread in threads {
-            // The panic's own message has been shown; which case it was is in it.
-            assert!(thread.join().is_ok(), "a case failed");
+        for (thread, case) in threads.into_iter().zip(cases) {
+            // The panic's own message has been shown.
+            assert!(thread.join().is_ok(), "{case:?} failed");
         }
     });
 }
 
-/// What a run of the program came to.
+/// What a command that has ended wrote.
 pub struct CommandOutput {
-    /// `None` if a signal ended it.
-    pub status: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl CommandOutput {
-    /// The one line of standard error, without `mdalp: `.
+    /// The one line of standard error, without `mdalp: `. Standard output is empty.
     pub fn line(&self) -> &str {
         let line = self.stderr.strip_prefix("mdalp: ").and_then(|rest| rest.strip_suffix('\n'));
         let line = line.unwrap_or_else(|| panic!("not one line of mdalp's: {:?}", self.stderr));
         assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert_eq!(self.stdout, "", "{line}");
         line
     }
 }
 
-/// The program, to be told where these servers are; `-q`, so that only errors are shown.
-pub fn mdalp(servers: &Servers, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mdalp"));
-    command.args(addressed_to(servers)).args(args);
+/// The program that is tested.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mdalp");
+
+/// The program with these words, told where these servers are.
+pub fn mdalp(servers: &Servers, words: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(addressed_to(servers)).args(words.split_whitespace());
+    command
+}
+
+/// The program with these words, sending this file to these servers.
+pub fn sending(servers: &Servers, file: &PayloadFile, words: &str) -> Command {
+    let mut command = mdalp(servers, words);
+    command.args(["-f", file.name()]);
+    command
+}
+
+/// A line for the shell, in which `"$0" "$@"` is the program, told where these servers are.
+pub fn shell(servers: &Servers, line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", line, PROGRAM]).args(addressed_to(servers));
     command
 }
 
 /// The options that say where these servers are.
-pub fn addressed_to(servers: &Servers) -> [String; 7] {
-    let (orchestrator, receivers) = (servers.orchestrator(), servers.receiver_port());
-    ["-q", "-a", &orchestrator.ip().to_string(), "-p", &orchestrator.port().to_string(), "--receiver-port"]
-        .map(ToOwned::to_owned)
-        .into_iter()
-        .chain([receivers.to_string()])
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap()
+fn addressed_to(servers: &Servers) -> [String; 4] {
+    let (orchestrator, receiver_port) = (servers.orchestrator(), servers.receiver_port());
+    ["-a".into(), orchestrator.to_string(), "--receiver-port".into(), receiver_port.to_string()]
 }
 
-/// Runs a command to its end, with nothing on its standard input unless it was said what.
-pub fn run(command: &mut Command) -> CommandOutput {
+/// Runs a command to its end, with nothing on its standard input. It must exit with this status.
+#[track_caller]
+pub fn run(command: &mut Command, status: i32) -> CommandOutput {
     command.stdin(Stdio::null());
-    finish(start(command))
+    finish(start(command), status)
 }
 
 pub fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for the end. A program that hangs is killed after a time that no busy machine excuses.
-pub fn finish(mut child: Child) -> CommandOutput {
-    let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
+/// Waits for the end, which must come with this status. A program that hangs is killed after a time that no busy machine
+/// excuses.
+#[track_caller]
+pub fn finish(mut child: Child, status: i32) -> CommandOutput {
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
     let give_up = Instant::now() + Duration::from_secs(60);
-    let status = loop {
+    let ended = loop {
         match child.try_wait().unwrap() {
-            Some(status) => break status,
+            Some(ended) => break ended,
             None if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(2)),
             None => {
                 child.kill().unwrap();
@@ -217,15 +245,14 @@ pub fn finish(mut child: Child) -> CommandOutput {
             }
         }
     };
-    CommandOutput { status: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    let output = CommandOutput { stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+    assert_eq!(ended.code(), Some(status), "{}{}", output.stdout, output.stderr);
+    output
 }
 
-fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).unwrap();
-        String::from_utf8(bytes).unwrap()
-    })
+/// What comes out of a pipe, if the output goes to one.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || pipe.map_or(String::new(), |pipe| std::io::read_to_string(pipe).unwrap()))
 }
 
 /// Whether this host has a tool that a test needs. In CI, which installs them all, one that is missing is a failure;
@@ -273,6 +300,23 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A payload in a file, which is removed with it.
+pub struct PayloadFile {
+    pub path: PathBuf,
+    _directory: Scratch,
+}
+
+impl PayloadFile {
+    pub fn new(bytes: &[u8]) -> Self {
+        let directory = Scratch::new();
+        Self { path: directory.file("payload", bytes), _directory: directory }
+    }
+
+    pub fn name(&self) -> &str {
+        self.path.to_str().unwrap()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms};
 use crate::support::{
-    CommandOutput, Outcome, Scratch, addressed_to, finish, has_tool, mdalp, payload, run, send, send_payload,
-    short_timeouts, skipped, start,
+    PROGRAM, PayloadFile, finish, has_tool, payload, run, send, send_payload, sending, shell, short_timeouts,
+    skipped, start,
 };
 use mdalp::report::LossReason;
-use mdalp::{Event, Mode, Payload};
-use std::process::{Command, Stdio};
+use mdalp::{Event, ExitStatus, Mode, Options, Payload, Trace};
+use std::process::{Child, Command};
 
 /// Whether this test runs in its own network, from which nothing can reach any other host; if not, it is run again
 /// in one, and has to succeed there. Where the system does not let this user have one, as in many containers, CI's among
@@ -19,33 +19,25 @@ fn in_own_network(test: &str) -> bool {
     if !(has_tool("unshare") && has_tool("ip")) {
         return false;
     }
-    let probe = run(Command::new("unshare").args(["-rn", "ip", "link", "set", "lo", "up"]));
-    if probe.status != Some(0) {
-        skipped(&format!("this user gets no network namespace: {}", probe.stderr.trim_end()));
+    let probe = Command::new("unshare").args(["-rn", "ip", "link", "set", "lo", "up"]).output().unwrap();
+    if !probe.status.success() {
+        skipped(&format!(
+            "this user gets no network namespace: {}",
+            probe.stderr.trim_ascii().escape_ascii()
+        ));
         return false;
     }
     let script = "ip link set lo up && exec \"$0\" --exact \"$1\" --nocapture";
     let own = std::env::current_exe().unwrap();
     let mut again = Command::new("unshare");
     again.args(["-rn", "sh", "-c", script]).arg(own).arg(test).env("MDALP_OWN_NETWORK", "1");
-    let ran = run(&mut again);
-    assert_eq!(ran.status, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let ran = run(&mut again, 0);
     assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
     false
 }
 
 fn ip(args: &str) {
-    let ran = run(Command::new("ip").args(args.split(' ')));
-    assert_eq!(ran.status, Some(0), "ip {args}: {}", ran.stderr);
-}
-
-fn file_of(scratch: &Scratch, bytes: &[u8]) -> String {
-    scratch.file("payload", bytes).to_str().unwrap().to_owned()
-}
-
-fn the_only_loss(outcome: &Outcome) -> String {
-    let [(_, loss)] = &outcome.told.lost[..] else { panic!("{:?}", outcome.told.lost) };
-    loss.to_string()
+    run(Command::new("ip").args(args.split(' ')), 0);
 }
 
 #[test]
@@ -53,8 +45,7 @@ fn an_orchestrator_without_a_route_is_status_4_and_says_why() {
     if !in_own_network("system_errors::an_orchestrator_without_a_route_is_status_4_and_says_why") {
         return;
     }
-    let scratch = Scratch::new();
-    let file = file_of(&scratch, b"payload");
+    let file = PayloadFile::new(b"payload");
     ip("route add unreachable 192.0.2.7/32");
     ip("route add prohibit 192.0.2.8/32");
     for (address, why) in [
@@ -63,9 +54,7 @@ fn an_orchestrator_without_a_route_is_status_4_and_says_why() {
         ("192.0.2.7", "No route to host"),
         ("192.0.2.8", "Permission denied"),
     ] {
-        let program = env!("CARGO_BIN_EXE_mdalp");
-        let ran = run(Command::new(program).args(["-q", "-a", address, "-p", "4650", "-f", &file]));
-        assert_eq!(ran.status, Some(4), "{address}: {}", ran.stderr);
+        let ran = run(Command::new(PROGRAM).args(["-a", address, "-p", "4650", "-f", file.name()]), 4);
         let end = format!(":4650: {why}; check the address, and this host's network");
         assert!(ran.line().starts_with("orchestrator ") && ran.line().ends_with(&end), "{}", ran.line());
     }
@@ -84,16 +73,16 @@ fn receivers_without_a_route_are_lost_immediately() {
         ("192.0.2.7", "no route: No route to host"),
     ] {
         let servers = Servers::start(Script::new().receivers(1).listed_text(address, "nowhere"));
-        let mut options = short_timeouts(&servers, 2);
         // Measuring, too, has to cope.
-        options.latencies = None;
+        let options = Options { latencies: None, ..short_timeouts(&servers, 2) };
         let outcome = send(&servers, options, &bytes, Mode::Balance);
-        outcome.arrived(&bytes);
-        assert_eq!(the_only_loss(&outcome), why);
-        assert_eq!(outcome.report().receivers[1].transmissions, 0);
+        assert_eq!(outcome.arrived(&bytes).receivers[1].transmissions, 0);
+        assert_eq!(outcome.lost(), [1]);
+        assert_eq!(outcome.told.lost[0].1.to_string(), why);
 
         let alone = Servers::start(Script::new().listed_text(address, "nowhere"));
-        let line = send(&alone, short_timeouts(&alone, 1), &bytes, Mode::Balance).line();
+        let outcome = send(&alone, short_timeouts(&alone, 1), &bytes, Mode::Balance);
+        let line = outcome.failure(ExitStatus::Incomplete);
         assert!(line.ends_with(&format!("{why}; check this host's network, and send it again")), "{line}");
     }
 }
@@ -110,8 +99,7 @@ fn a_failing_network_loses_packets_and_then_the_receiver() {
         let script = Script::new().receivers(1).receiver(Receiver::named("F").ack_delay(ms(10)));
         let servers = Servers::start(script);
         let whole = Payload::from_bytes(&bytes[..]).unwrap();
-        let mut options = short_timeouts(&servers, 2);
-        options.trace = mdalp::Trace::Packets;
+        let options = Options { trace: Trace::Packets, ..short_timeouts(&servers, 2) };
         let route = "unreachable 127.0.0.3/32 table local";
         let (mut failed, mut back) = (false, false);
         let outcome = send_payload(&servers, options, &whole, Mode::Balance, |event| match event {
@@ -142,84 +130,66 @@ fn a_failing_network_loses_packets_and_then_the_receiver() {
     }
 }
 
-/// Twenty receivers, and descriptors for a few of them.
+/// Twenty receivers, and descriptors for a few of them; measuring, too, has to cope.
 #[test]
 fn receivers_without_a_descriptor_are_lost() {
-    let scratch = Scratch::new();
     let bytes = payload(20_000);
-    let file = file_of(&scratch, &bytes);
-    for latency in [true, false] {
+    let file = PayloadFile::new(&bytes);
+    for latency in [format!("--latency {}", ["1"; 20].join(",")), String::new()] {
         let servers = Servers::start(Script::new().receivers(20));
-        let stated = ["1"; 20].join(",");
-        let limited = format!(
-            "ulimit -n 12; exec \"$0\" -v \"$@\" -f '{file}' {}",
-            if latency { format!("--latency {stated}") } else { String::new() }
-        );
-        let mut command = Command::new("sh");
-        command.args(["-c", &limited, env!("CARGO_BIN_EXE_mdalp")]).args(addressed_to(&servers));
-        let ran = run(&mut command);
-        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-        let lost = ran.stderr.matches("no file descriptor: ").count();
+        let line = format!("ulimit -n 12; \"$0\" \"$@\" -v -f {} {latency}", file.name());
+        let ran = run(&mut shell(&servers, &line), 0);
+        let lost = ran.stderr.matches("] warning: lost ").count();
         assert!((8..20).contains(&lost), "{lost}: {}", ran.stderr);
         let transaction = servers.finish();
         assert!(transaction.payload == bytes);
-        assert_eq!(transaction.parts.iter().filter(|part| part.counts.bytes > 0).count(), 20 - lost);
+        assert_eq!(transaction.shares().iter().filter(|bytes| **bytes > 0).count(), 20 - lost);
         assert_eq!(transaction.verdict, Verdict::Violation, "by then no one can be at the floor everywhere");
     }
 }
 
 #[test]
 fn without_a_descriptor_for_the_orchestrator_nothing_begins() {
-    let scratch = Scratch::new();
-    let file = file_of(&scratch, b"payload");
     let servers = Servers::start(Script::new().receivers(1));
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "ulimit -n 6; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_mdalp")])
-        .args(addressed_to(&servers))
-        .args(["-f", &file]);
-    let ran = run(&mut command);
-    assert_eq!((ran.status, servers.intents()), (Some(4), 0), "{}", ran.stderr);
+    let file = PayloadFile::new(b"payload");
+    let ran = run(&mut shell(&servers, &format!("ulimit -n 6; \"$0\" \"$@\" -f {}", file.name())), 4);
     assert!(ran.line().ends_with("; raise the limit on open files (ulimit -n)"), "{}", ran.line());
+    assert_eq!(servers.intents(), 0);
 }
 
 fn is_root() -> bool {
-    run(Command::new("id").arg("-u")).stdout == "0\n"
+    run(Command::new("id").arg("-u"), 0).stdout == "0\n"
 }
 
-/// The program, with this many threads. Root is not bound by that limit, so it becomes a user who is, and who has no other
+/// Sends a file with this many threads. Root is not bound by that limit, so it becomes a user who is, and who has no other
 /// process whose threads would count. `None` where there are no tools for that.
-fn with_threads(threads: u32, servers: &Servers, scratch: &Scratch, args: &[&str]) -> Option<CommandOutput> {
+fn with_threads(threads: u32, servers: &Servers, file: &PayloadFile, words: &str) -> Option<Command> {
     if !(has_tool("prlimit") && has_tool("setpriv")) {
         return None;
     }
     // The directory of the build may be closed to that user.
-    let program = scratch.path("mdalp");
-    std::fs::copy(env!("CARGO_BIN_EXE_mdalp"), &program).unwrap();
-    let limit = format!("--nproc={threads}:{threads}");
+    let program = file.path.with_file_name("mdalp");
+    std::fs::copy(PROGRAM, &program).unwrap();
     let mut command = Command::new(if is_root() { "setpriv" } else { "prlimit" });
     if is_root() {
         let user = format!("--reuid={}", 1_000_000_000 + std::process::id());
         command.args([&user, "--regid=65534", "--clear-groups", "prlimit"]);
     }
-    Some(run(command.arg(&limit).arg(&program).args(addressed_to(servers)).args(args)))
+    command.arg(format!("--nproc={threads}:{threads}")).arg(program);
+    command.args(sending(servers, file, words).get_args());
+    Some(command)
 }
 
 #[test]
 fn receivers_without_a_thread_are_lost() {
-    let scratch = Scratch::new();
     let bytes = payload(1200);
-    let file = file_of(&scratch, &bytes);
-    let args = ["-f", &file, "--latency", "1,1,1,1"];
+    let file = PayloadFile::new(&bytes);
     let servers = Servers::start(Script::new().receivers(4));
-    let Some(ran) = with_threads(1, &servers, &scratch, &args) else { return };
-    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    let Some(mut command) = with_threads(1, &servers, &file, "-q --latency 1,1,1,1") else { return };
+    let ran = run(&mut command, 1);
     let line = ran.line();
-    assert!(
-        line.starts_with("transfer: 0 of 1200 bytes acknowledged, 0 of 12 packets; lost 127.0.0.2"),
-        "{line}"
-    );
-    assert!(line.contains("(R1), no thread: Resource temporarily unavailable; "), "{line}");
+    let account = "transfer: 0 of 1200 bytes acknowledged, 0 of 12 packets; lost 127.0.0.2 (R1), ";
+    assert!(line.starts_with(&format!("{account}no thread: Resource temporarily unavailable; ")), "{line}");
     let hint = "; raise the limit on threads or memory (ulimit -u, ulimit -v), and send it again";
     assert!(line.ends_with(hint), "{line}");
     assert_eq!(servers.finish().packets(), 0);
@@ -227,18 +197,32 @@ fn receivers_without_a_thread_are_lost() {
     if !is_root() {
         return;
     }
-    // Measuring wants threads as well, and goes without.
-    for args in [&args[..], &args[..2]] {
+    // Measuring wants threads as well, and goes without. A thread that has measured may not be gone yet when the receivers'
+    // threads are made.
+    for (words, used) in [("--latency 1,1,1,1", 2..=2), ("", 1..=2)] {
         let servers = Servers::start(Script::new().receivers(4));
-        let Some(ran) = with_threads(3, &servers, &scratch, args) else { return };
-        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        run(&mut with_threads(3, &servers, &file, words).unwrap(), 0);
         let transaction = servers.finish();
         assert!(transaction.payload == bytes);
-        let used = transaction.parts.iter().filter(|part| part.counts.bytes > 0).count();
-        // A thread that has measured may not be gone yet when the receivers' threads are made.
-        let measured = args.len() == 2;
-        assert!(used == 2 || measured && used == 1, "{used} receivers");
+        let receivers = transaction.shares().iter().filter(|bytes| **bytes > 0).count();
+        assert!(used.contains(&receivers), "{receivers} receivers");
     }
+}
+
+fn signal(child: &Child, name: &str) {
+    run(Command::new("sh").args(["-c", &format!("kill {name} {}", child.id())]), 0);
+}
+
+/// Repeats `step` until `done`; a program that hangs is given up after a time that no busy machine excuses.
+fn until(done: impl Fn() -> bool, step: impl Fn()) {
+    for _ in 0..2000 {
+        if done() {
+            return;
+        }
+        step();
+        std::thread::sleep(ms(10));
+    }
+    panic!("it does not go on");
 }
 
 /// A stopped process that continues finds its waits interrupted (EINTR): at the orchestrator and at a receiver.
@@ -246,25 +230,14 @@ fn receivers_without_a_thread_are_lost() {
 fn being_stopped_and_continued_changes_nothing() {
     let slow = Receiver::named("R").ack_delay(ms(60));
     let servers = Servers::start(Script::new().receiver(slow).assign_after(ms(300)));
-    let scratch = Scratch::new();
     let bytes = payload(1000);
-    let file = file_of(&scratch, &bytes);
-    let mut command = mdalp(&servers, &["-f", &file, "--latency", "1", "-t", "30", "--fixed-timeout"]);
-    let child = start(command.stdin(Stdio::null()));
-    let signal =
-        |name: &str| run(Command::new("sh").args(["-c", &format!("kill {name} {}", child.id())])).status;
-    let mut signals = 0;
-    while servers.judge().is_none_or(|transaction| transaction.packets() < 9) {
-        for name in ["-STOP", "-CONT", "-WINCH", "-CONT"] {
-            assert_eq!(signal(name), Some(0));
-        }
-        signals += 1;
-        assert!(signals < 2000, "it does not go on");
-        std::thread::sleep(ms(10));
-    }
-    let ran = finish(child);
-    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-    assert!(signals > 0);
+    let file = PayloadFile::new(&bytes);
+    let child = start(&mut sending(&servers, &file, "--latency 1 -t 30 --fixed-timeout"));
+    let is_nearly_done = || servers.judge().is_some_and(|transaction| transaction.packets() >= 9);
+    until(is_nearly_done, || {
+        ["-STOP", "-CONT", "-WINCH", "-CONT"].iter().for_each(|name| signal(&child, name))
+    });
+    finish(child, 0);
     let transaction = servers.finish();
     assert!(transaction.payload == bytes);
     assert_eq!(transaction.packets(), 10, "no packet was sent twice");
@@ -277,36 +250,20 @@ fn being_stopped_and_continued_changes_nothing() {
 fn what_arrives_while_the_process_is_stopped_counts() {
     let slow = Receiver::named("R").ack_delay(ms(400));
     let servers = Servers::start(Script::new().receiver(slow).assign_after(ms(400)));
-    let scratch = Scratch::new();
     let bytes = payload(100);
-    let file = file_of(&scratch, &bytes);
-    let args =
-        ["-f", &file, "--latency", "1", "--give-up", "1", "--intent-timeout", "1", "--intent-resend", "0.9"];
-    let child = start(mdalp(&servers, &args).stdin(Stdio::null()));
-    let signal = |name: &str| {
-        let ran = run(Command::new("sh").args(["-c", &format!("kill {name} {}", child.id())]));
-        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-    };
-    let until = |done: &dyn Fn() -> bool| {
-        for _ in 0..2000 {
-            if done() {
-                return;
-            }
-            std::thread::sleep(ms(5));
-        }
-        panic!("it does not go on");
-    };
+    let file = PayloadFile::new(&bytes);
+    let words = "--latency 1 --give-up 1 --intent-timeout 1 --intent-resend 0.9";
+    let child = start(&mut sending(&servers, &file, words));
     let pause = || {
-        signal("-STOP");
+        signal(&child, "-STOP");
         std::thread::sleep(ms(1500));
-        signal("-CONT");
+        signal(&child, "-CONT");
     };
-    until(&|| servers.intents() > 0);
+    until(|| servers.intents() > 0, || {});
     pause();
-    until(&|| servers.judge().is_some_and(|transaction| transaction.packets() > 0));
+    until(|| servers.judge().is_some_and(|transaction| transaction.packets() > 0), || {});
     pause();
-    let ran = finish(child);
-    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    finish(child, 0);
     assert_eq!(servers.intents(), 1, "nothing was asked for twice");
     assert!(servers.finish().payload == bytes);
 }
