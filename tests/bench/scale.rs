@@ -129,7 +129,7 @@ fn by_descriptors(options: &Options) -> io::Result<()> {
     let mut table = Table::new(&["ulimit -n", "program", "exit status", "peak memory, MiB", "last words"]);
     for limit in ["4096", "1024"] {
         for program in &options.programs.all {
-            let servers = match Servers::try_start(delayed(RECEIVERS, ms(100)).keep_payload(false)) {
+            let servers = match Servers::try_start(delayed(RECEIVERS, ms(100))) {
                 Ok(servers) => servers,
                 Err(error) => {
                     println!("not measured: {error}; the receivers need {RECEIVERS} sockets themselves\n");

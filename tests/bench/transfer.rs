@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Sends `file` to the script's receivers; an error unless every byte arrived.
 pub fn transfer(program: &Program, script: Script, file: &Path, arguments: &[String]) -> io::Result<Cost> {
-    let servers = Servers::try_start(script.keep_payload(false))?;
+    let servers = Servers::try_start(script)?;
     let mut command =
         child::mdalp(program, None, servers.orchestrator().port(), servers.receiver_port(), file);
     let cost = child::run(command.args(arguments))?.of_success()?;

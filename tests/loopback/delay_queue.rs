@@ -3,8 +3,7 @@
 //! A condition variable's wait is a high-resolution timer (late by some 50 µs); a socket's read timeout is a tick of the
 //! kernel (late by 4 to 8 ms at HZ=250). So delays are waited for here, and sockets are read without timeouts.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,6 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The kernel lets a timer run this much over time (its default slack), so it is set that much earlier.
 const SLACK: Duration = Duration::from_micros(50);
 
-/// Jobs by the time at which they are due.
 #[derive(Default)]
 pub struct DelayQueue {
     state: Mutex<State>,
@@ -22,26 +20,20 @@ pub struct DelayQueue {
 
 #[derive(Default)]
 struct State {
-    jobs: BinaryHeap<Reverse<Due>>,
+    /// By the time at which they are due, and then in the order they came.
+    jobs: BTreeMap<(Instant, u64), Job>,
     count: u64,
     stopped: bool,
-}
-
-struct Due {
-    at: Instant,
-    number: u64,
-    job: Job,
 }
 
 impl DelayQueue {
     /// Does the job after `delay`, from the queue's own thread; jobs due at one time are done in the order they came.
     pub fn later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
         let mut state = lock(&self.state);
-        let due = Due { at: Instant::now() + delay, number: state.count, job: Box::new(job) };
-        let earliest = state.jobs.peek().is_none_or(|Reverse(first)| due < *first);
+        let key = (Instant::now() + delay, state.count);
         state.count += 1;
-        state.jobs.push(Reverse(due));
-        if earliest {
+        state.jobs.insert(key, Box::new(job));
+        if state.jobs.first_key_value().is_some_and(|(first, _)| *first == key) {
             self.wakeup.notify_one();
         }
     }
@@ -50,20 +42,18 @@ impl DelayQueue {
     pub fn run(&self) {
         let mut state = lock(&self.state);
         while !state.stopped {
-            let now = Instant::now();
-            state = match state.jobs.peek().map(|Reverse(due)| due.at) {
+            let due = state.jobs.keys().next().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+            state = match due {
                 None => self.wakeup.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(at) if at > now + SLACK => {
-                    self.wakeup
-                        .wait_timeout(state, at - now - SLACK)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                Some(wait) if wait > SLACK => {
+                    let waited = self.wakeup.wait_timeout(state, wait - SLACK);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 Some(_) => {
-                    let due = state.jobs.pop();
+                    let first = state.jobs.pop_first();
                     drop(state);
-                    if let Some(Reverse(due)) = due {
-                        (due.job)();
+                    if let Some((_, job)) = first {
+                        job();
                     }
                     lock(&self.state)
                 }
@@ -78,51 +68,27 @@ impl DelayQueue {
     }
 }
 
-impl PartialEq for Due {
-    fn eq(&self, other: &Due) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Due) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Due) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
 /// The sign at which every thread of the servers ends.
 #[derive(Default)]
 pub struct Stop {
-    flag: std::sync::atomic::AtomicBool,
-    lock: Mutex<()>,
+    requested: Mutex<bool>,
     wakeup: Condvar,
 }
 
 impl Stop {
     pub fn request(&self) {
-        let _guard = lock(&self.lock);
-        self.flag.store(true, std::sync::atomic::Ordering::SeqCst);
+        *lock(&self.requested) = true;
         self.wakeup.notify_all();
     }
 
     pub fn requested(&self) -> bool {
-        self.flag.load(std::sync::atomic::Ordering::SeqCst)
+        *lock(&self.requested)
     }
 
     /// Sleeps, but not beyond the request; says whether it came.
     pub fn wait(&self, time: Duration) -> bool {
-        let guard = lock(&self.lock);
-        let waited = self.wakeup.wait_timeout_while(guard, time, |()| !self.requested());
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-        self.requested()
+        let waited = self.wakeup.wait_timeout_while(lock(&self.requested), time, |requested| !*requested);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -134,23 +100,21 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
 
     #[test]
     fn jobs_are_done_by_time_and_then_in_order() {
-        let queue = Arc::new(DelayQueue::default());
+        let queue = DelayQueue::default();
         let (sender, receiver) = mpsc::channel();
         for (delay, name) in [(20, "third"), (0, "first"), (10, "second"), (20, "fourth")] {
             let sender = sender.clone();
             queue.later(Duration::from_millis(delay), move || sender.send(name).unwrap());
         }
-        let thread = std::thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || queue.run()
+        std::thread::scope(|scope| {
+            scope.spawn(|| queue.run());
+            let order: Vec<&str> = receiver.iter().take(4).collect();
+            queue.stop();
+            assert_eq!(order, ["first", "second", "third", "fourth"]);
         });
-        let order: Vec<&str> = receiver.iter().take(4).collect();
-        queue.stop();
-        thread.join().unwrap();
-        assert_eq!(order, ["first", "second", "third", "fourth"]);
     }
 }

@@ -1,7 +1,6 @@
 //! One receiver's thread: drives the pure receiver of receiver.rs with a socket and the clock.
 
 use super::case::Case;
-use super::delay_queue::lock;
 use super::faults::{Source, junk};
 use super::orchestrator::pour;
 use super::receiver::{Arrival, Datagram, Model, Reply};
@@ -82,7 +81,6 @@ impl Endpoint {
     /// Serves until everything stops, or the port closes: then it returns for how long, if not for good.
     fn serve(&mut self, socket: Arc<UdpSocket>) -> Option<Duration> {
         let mut buffer = [0; BUFFER];
-        let plain = self.model.is_plain();
         loop {
             let received = socket.recv_from(&mut buffer);
             if self.shared.stop.requested() {
@@ -96,28 +94,12 @@ impl Endpoint {
             }
             let Some((data, case)) = self.understand(datagram) else { continue };
             if self.shared.is_full() {
-                self.shared.transactions.stray(Remark::Full { receiver: self.name.clone() });
-                continue;
-            }
-            if plain {
-                // As quick as it can be, for measurements.
-                let payload = data.payload.len();
-                let new_bytes = {
-                    let mut ledger = lock(case.ledger(self.index));
-                    ledger.arrives(&data, from);
-                    ledger.answers(data.seq);
-                    ledger.acknowledges(data.seq);
-                    ledger.receives(&data)
-                };
-                let _ = socket.send_to(wire::turn_into_ack(datagram, payload), from);
-                case.count_new(new_bytes);
-                self.shared.keeps(new_bytes);
+                self.stray("no room for more data (--limit)".to_string());
                 continue;
             }
             let (now, since_assigned, seq) = (Instant::now(), case.since_assigned(), data.seq);
             let arrival = Arrival { now, since_assigned, data, from, assured: false };
-            let reply = self.model.on_data(&arrival, &mut lock(case.ledger(self.index)));
-            case.count_new(reply.new_bytes);
+            let reply = self.model.on_data(&arrival, &mut case.ledger(self.index));
             self.shared.keeps(reply.new_bytes);
             let closes = reply.closes;
             self.send(&socket, &case, seq, from, reply);
@@ -130,19 +112,21 @@ impl Endpoint {
     /// A data packet of a transaction that was assigned, which is then `self.case`; anything else is a stray.
     fn understand<'a>(&mut self, datagram: &'a [u8]) -> Option<(Data<'a>, Arc<Case>)> {
         let Some(data) = wire::parse_data(datagram) else {
-            self.shared
-                .transactions
-                .stray(Remark::Unparsable { receiver: self.name.clone(), len: datagram.len() });
+            self.stray(format!("{} bytes that are no data packet", datagram.len()));
             return None;
         };
         if self.case.as_ref().is_none_or(|case| case.tid != data.tid) {
             self.case = self.shared.transactions.find(data.tid);
         }
         let Some(case) = &self.case else {
-            self.shared.transactions.stray(Remark::WrongTid { receiver: self.name.clone(), tid: data.tid });
+            self.stray(format!("data for TID {}, which was not assigned", data.tid));
             return None;
         };
         Some((data, Arc::clone(case)))
+    }
+
+    fn stray(&self, what: String) {
+        self.shared.transactions.stray(Remark::at(&self.name, what));
     }
 
     fn send(&self, socket: &Arc<UdpSocket>, case: &Arc<Case>, seq: u32, to: SocketAddr, reply: Reply) {
@@ -158,7 +142,7 @@ impl Endpoint {
             let send = move || {
                 // The next SEQ may come as soon as the ack is on the wire, so that has to be noted just before.
                 if is_ack {
-                    lock(case.ledger(index)).acknowledges(seq);
+                    case.ledger(index).acknowledges(seq);
                 }
                 let _ = send_from(source, &socket, address, &bytes, to);
             };

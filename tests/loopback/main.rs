@@ -26,27 +26,20 @@ Receivers (three with different delays, if none are named):
   --receiver SPEC      one receiver in words, see below; may be given several times
   --profile recorded   the three receivers of the recorded transaction, with its delays and losses
   --scale S            divides the delays of the profile (1)
-  --losses on|off      the four losses of the profile (on)
-  --loss P             probability to lose a data packet, at every receiver, 0 to 1 (0)
-  --ack-loss P         probability to lose an ack, at every receiver, 0 to 1 (0)
-  --seed N             where chance begins (1)
 
 Addresses:
   --port N             the orchestrator's port; 0: any free one (4650)
   --receiver-port N    the port of all receivers; 0: any free one (4650)
-  --ipv6               everything on [::1], with one receiver, by default on port 4651
-  --address ADDRESS    the orchestrator's address, for a laboratory's network; each receiver then needs an at=ADDRESS.
+  --address ADDRESS    the orchestrator's address: ::1 for IPv6, where there is room for one receiver, by default on
+                       port 4651; or one in a laboratory's network, where each receiver then needs an at=ADDRESS.
                        Nothing is authenticated: whoever can reach the servers can fill --limit bytes
   --ready-file PATH    when ready, gets one line: orchestrator address, its port, the receivers' port
 
 Transactions:
   --expect FILE        judge a transaction as soon as the bytes of FILE have come
   --idle SEC           judge one that looks finished after SEC quiet seconds, any other after five times that (2)
-  --one-at-a-time      keep clients waiting while a transaction is not judged
-  --assign-after SEC   answer an intent this much later (0)
   --store DIR          write every payload to DIR/TID.bin
   --limit BYTES        keep at most this much of all payloads together; more is not acknowledged (1000000000)
-  --fast               keep no payloads, and judge by lengths only, for measurements with large files
   --transactions N     end with exit status 0 after N judged transactions
   -h, --help           this text
 
@@ -58,184 +51,97 @@ Each judged transaction is one line on standard output, TID, IP address, Status 
 receiver's part below it. Exit status: 0 after N transactions, 1 a system's error, 2 a mistake in the command.
 ";
 
-const PORTS: &str = "a port, 0 to 65535";
-const SECONDS: &str = "a number of seconds, 0 to 1000000";
-
 /// The port of orchestrator and receivers, which have addresses of their own.
 const PORT: u16 = 4650;
 
 struct Options {
     script: Script,
-    receivers: usize,
-    profile: bool,
-    scale: f64,
-    losses: bool,
     ready_file: Option<PathBuf>,
     expect: Option<PathBuf>,
     store: Option<PathBuf>,
-    transactions: Option<u64>,
+    transactions: u64,
 }
 
 fn main() -> ExitCode {
-    let options = match parse() {
-        Ok(Some(options)) => options,
-        Ok(None) => return printed(io::stdout().write_all(help().as_bytes())),
+    let result = match parse() {
+        Ok(Some(options)) => run(options),
+        Ok(None) => write!(io::stdout(), "{USAGE}{}{ENDING}", spec::help()),
         Err(error) => {
             eprintln!("loopback: {error}; see --help");
             return ExitCode::from(2);
         }
     };
-    printed(run(options))
-}
-
-fn help() -> String {
-    format!("{USAGE}{}{ENDING}", spec::HELP)
-}
-
-/// Who closes our standard output has seen enough.
-fn printed(result: io::Result<()>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+        // Whoever closes our standard output has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             eprintln!("loopback: {error}");
             ExitCode::FAILURE
         }
+        _ => ExitCode::SUCCESS,
     }
 }
 
 fn parse() -> Result<Option<Options>, lexopt::Error> {
-    let script = Script {
+    let mut script = Script {
         orchestrator_port: PORT,
-        receiver_port: PORT,
         idle: Some(Duration::from_secs(2)),
         limit: 1_000_000_000,
         ..Script::new()
     };
-    let mut options = Options {
-        script,
-        receivers: 0,
-        profile: false,
-        scale: 1.0,
-        losses: true,
-        ready_file: None,
-        expect: None,
-        store: None,
-        transactions: None,
-    };
-    let mut receiver_port = None;
+    let (mut profile, mut scale, mut receiver_port) = (false, 1.0, None);
+    let (mut ready_file, mut expect, mut store, mut transactions) = (None, None, None, u64::MAX);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
-        let script = &mut options.script;
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Long("receivers") => options.receivers = number(&mut parser, "--receivers", "a number")?,
-            Long("receiver") => add_receiver(script, &parser.value()?.string()?)?,
-            Long("profile") => options.profile = take(&mut parser, "--profile", profile, "'recorded'")?,
-            Long("scale") => options.scale = take(&mut parser, "--scale", scale, "0.001 to 1000000")?,
-            Long("losses") => options.losses = take(&mut parser, "--losses", on_or_off, "'on' or 'off'")?,
-            Long("loss") => script.data_loss = take(&mut parser, "--loss", spec::probability, "0 to 1")?,
-            Long("ack-loss") => {
-                script.ack_loss = take(&mut parser, "--ack-loss", spec::probability, "0 to 1")?
+            Long("receivers") => script = script.receivers(parser.value()?.parse()?),
+            Long("receiver") => {
+                let name = format!("Receiver {}", script.receivers.len() + 1);
+                script = script.receiver(parser.value()?.parse_with(|words| spec::parse(words, &name))?);
             }
-            Long("seed") => script.seed = number(&mut parser, "--seed", "a number")?,
-            Long("port") => script.orchestrator_port = number(&mut parser, "--port", PORTS)?,
-            Long("receiver-port") => receiver_port = Some(number(&mut parser, "--receiver-port", PORTS)?),
-            Long("ipv6") => script.address = Ipv6Addr::LOCALHOST.into(),
+            Long("profile") => {
+                profile = parser.value()?.parse_with(|name| match name {
+                    "recorded" => Ok(true),
+                    _ => Err("the only profile is 'recorded'"),
+                })?;
+            }
+            Long("scale") => scale = parser.value()?.parse_with(divisor)?,
+            Long("port") => script.orchestrator_port = parser.value()?.parse()?,
+            Long("receiver-port") => receiver_port = Some(parser.value()?.parse()?),
             Long("address") => {
-                script.address = take(&mut parser, "--address", spec::address, "an address of this host")?;
+                let address = |text: &str| spec::address(text).ok_or("not an address of this host");
+                script.address = parser.value()?.parse_with(address)?;
             }
-            Long("ready-file") => options.ready_file = Some(parser.value()?.into()),
-            Long("expect") => options.expect = Some(parser.value()?.into()),
-            Long("idle") => script.idle = Some(take(&mut parser, "--idle", spec::seconds, SECONDS)?),
-            Long("one-at-a-time") => script.one_at_a_time = true,
-            Long("assign-after") => {
-                script.answers[0].after = take(&mut parser, "--assign-after", spec::seconds, SECONDS)?;
+            Long("ready-file") => ready_file = Some(PathBuf::from(parser.value()?)),
+            Long("expect") => expect = Some(PathBuf::from(parser.value()?)),
+            Long("idle") => {
+                let seconds = |text: &str| spec::seconds(text).ok_or("not 0 to 1000000 seconds");
+                script.idle = Some(parser.value()?.parse_with(seconds)?);
             }
-            Long("store") => options.store = Some(parser.value()?.into()),
-            Long("limit") => script.limit = number(&mut parser, "--limit", "a number")?,
-            Long("fast") => script.keep_payload = false,
-            Long("transactions") => {
-                options.transactions = Some(number(&mut parser, "--transactions", "a number")?);
-            }
+            Long("store") => store = Some(PathBuf::from(parser.value()?)),
+            Long("limit") => script.limit = parser.value()?.parse()?,
+            Long("transactions") => transactions = parser.value()?.parse()?,
             other => return Err(other.unexpected()),
         }
     }
-    let usual = if options.script.address == Ipv6Addr::LOCALHOST { PORT + 1 } else { PORT };
-    options.script.receiver_port = receiver_port.unwrap_or(usual);
-    options.check()?;
-    Ok(Some(options))
-}
-
-/// The option's value, or an error that says what it must be.
-fn take<T>(
-    parser: &mut lexopt::Parser,
-    option: &str,
-    read: impl Fn(&str) -> Option<T>,
-    must_be: &str,
-) -> Result<T, lexopt::Error> {
-    let value = parser.value()?.string()?;
-    read(&value).ok_or_else(|| format!("option '{option}': '{value}' is not {must_be}").into())
-}
-
-fn number<T: std::str::FromStr>(
-    parser: &mut lexopt::Parser,
-    option: &str,
-    must_be: &str,
-) -> Result<T, lexopt::Error> {
-    take(parser, option, |value| value.parse().ok(), must_be)
-}
-
-fn profile(value: &str) -> Option<bool> {
-    (value == "recorded").then_some(true)
-}
-
-fn scale(value: &str) -> Option<f64> {
-    value.parse().ok().filter(|scale| (0.001..=1e6).contains(scale))
-}
-
-fn on_or_off(value: &str) -> Option<bool> {
-    ["off", "on"].iter().position(|word| *word == value).map(|position| position == 1)
-}
-
-fn add_receiver(script: &mut Script, words: &str) -> Result<(), lexopt::Error> {
-    let name = format!("Receiver {}", script.receivers.len() + 1);
-    let receiver = spec::parse(words, &name).map_err(|error| format!("option '--receiver': {error}"))?;
-    *script = std::mem::take(script).receiver(receiver);
-    Ok(())
-}
-
-impl Options {
-    fn check(&self) -> Result<(), String> {
-        let named = &self.script.receivers;
-        let kinds = [self.receivers > 0, !named.is_empty(), self.profile];
-        if kinds.iter().filter(|kind| **kind).count() > 1 {
-            return Err("--receivers, --receiver and --profile exclude each other".into());
-        }
-        if !self.script.keep_payload && self.store.is_some() {
-            return Err("--fast keeps no payloads that --store could write".into());
-        }
-        let reachable = !self.script.address.is_loopback();
-        if reachable && (named.is_empty() || named.iter().any(|receiver| receiver.address.is_none())) {
-            return Err("with --address every receiver needs an address: --receiver at=ADDRESS".into());
-        }
-        Ok(())
+    let is_ipv6 = script.address == Ipv6Addr::LOCALHOST;
+    script.receiver_port = receiver_port.unwrap_or(if is_ipv6 { PORT + 1 } else { PORT });
+    if profile {
+        script = script.with(recorded::receivers(scale, true));
     }
-
-    /// The story that the options tell.
-    fn script(&mut self) -> io::Result<Script> {
-        let mut script = std::mem::take(&mut self.script);
-        if let Some(file) = &self.expect {
-            script.expectation = Some(Arc::new(std::fs::read(file).map_err(at(file))?));
-        }
-        Ok(match (self.profile, self.receivers, script.receivers.len()) {
-            (true, ..) => script.with(recorded::receivers(self.scale, self.losses)),
-            (false, 0, 0) if script.address.is_ipv6() => script.receivers(1),
-            (false, 0, 0) => script.with(recorded::receivers(20.0, false)),
-            (false, 0, _) => script,
-            (false, count, _) => script.receivers(count),
-        })
+    if !script.address.is_loopback()
+        && (script.receivers.is_empty() || script.receivers.iter().any(|r| r.address.is_none()))
+    {
+        return Err("with --address every receiver needs an address: --receiver at=ADDRESS".into());
     }
+    if script.receivers.is_empty() {
+        script = if is_ipv6 { script.receivers(1) } else { script.with(recorded::receivers(20.0, false)) };
+    }
+    Ok(Some(Options { script, ready_file, expect, store, transactions }))
+}
+
+fn divisor(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|scale| (0.001..=1e6).contains(scale)).ok_or("not 0.001 to 1000000")
 }
 
 /// Says which file an error is about.
@@ -243,25 +149,26 @@ fn at(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn run(mut options: Options) -> io::Result<()> {
-    let script = options.script()?;
-    if let Some(store) = &options.store {
+fn run(options: Options) -> io::Result<()> {
+    let Options { mut script, ready_file, expect, store, transactions } = options;
+    if let Some(file) = &expect {
+        script.expectation = Some(Arc::new(std::fs::read(file).map_err(at(file))?));
+    }
+    if let Some(store) = &store {
         std::fs::create_dir_all(store).map_err(at(store))?;
     }
-    let (limit, names) =
-        (script.limit, script.receivers.iter().map(|receiver| receiver.name.clone()).collect());
     let servers = Servers::try_start(script)?;
     let mut out = io::stdout();
-    out.write_all(welcome(&servers, names, limit).as_bytes())?;
+    out.write_all(welcome(&servers).as_bytes())?;
     out.flush()?;
-    if let Some(file) = &options.ready_file {
+    if let Some(file) = &ready_file {
         write_ready(file, &servers).map_err(at(file))?;
     }
     let mut judged = 0;
-    while options.transactions.is_none_or(|wanted| judged < wanted) {
+    while judged < transactions {
         let Some(transaction) = servers.wait_judged(Duration::from_secs(3600)) else { continue };
         judged += 1;
-        if let Some(store) = &options.store {
+        if let Some(store) = &store {
             let file = store.join(format!("{}.bin", transaction.tid));
             std::fs::write(&file, &transaction.payload).map_err(at(&file))?;
         }
@@ -272,48 +179,35 @@ fn run(mut options: Options) -> io::Result<()> {
 }
 
 /// The first screen.
-fn welcome(servers: &Servers, names: Vec<String>, limit: u64) -> String {
-    const SHOWN: usize = 12;
-    let (orchestrator, port) = (servers.orchestrator(), servers.receiver_port());
+fn welcome(servers: &Servers) -> String {
+    let (orchestrator, port, script) = (servers.orchestrator(), servers.receiver_port(), servers.script());
     let mut text = format!("MDALP orchestrator at {orchestrator}, receivers at port {port} of\n");
-    for (address, name) in servers.receivers().iter().zip(&names).take(SHOWN) {
-        let _ = writeln!(text, "  {:<15}  {}", address.ip(), name.escape_debug());
-    }
-    if names.len() > SHOWN {
-        let _ = writeln!(text, "  and {} more", names.len() - SHOWN);
+    for (address, receiver) in servers.receivers().iter().zip(&script.receivers) {
+        let _ = writeln!(text, "  {:<15}  {}", address.ip(), receiver.name.escape_debug());
     }
     if !servers.receivers().iter().chain([&orchestrator]).all(|address| address.ip().is_loopback()) {
         let _ = writeln!(
             text,
             "Other hosts can reach these addresses, and nothing is authenticated: whoever does can make these servers\n\
-             keep up to {limit} bytes (--limit), in memory and, with --store, on disk."
+             keep up to {} bytes (--limit), in memory and, with --store, on disk.",
+            script.limit
         );
     }
-    let mut command = format!("{} -a {} -p {}", program(), orchestrator.ip(), orchestrator.port());
-    if port != PORT {
-        let _ = write!(command, " --receiver-port {port}");
-    }
-    if names.len() <= SHOWN {
-        let latencies: Vec<String> = (0..names.len()).map(latency).collect();
-        let _ = write!(command, " --latency {}", latencies.join(","));
-    }
+    let latencies: Vec<String> = (0..script.receivers.len()).map(latency).collect();
     let _ = write!(
         text,
-        "\nIn another terminal, with any FILE:\n  {command} -f FILE\n\
+        "\nIn another terminal, with any FILE:\n  \
+         cargo run --release -- -a {} -p {} --receiver-port {port} --latency {} -f FILE\n\
          (--latency, milliseconds in list order, since on one machine a measured latency is noise)\n\
          Ctrl-C ends.\n\n{:<6}  {:<15}  {:<6}  Comments\n",
-        "TID", "IP address", "Status"
+        orchestrator.ip(),
+        orchestrator.port(),
+        latencies.join(","),
+        "TID",
+        "IP address",
+        "Status"
     );
     text
-}
-
-/// The client that was built beside this program, if it was; else how to build and run it.
-fn program() -> String {
-    let beside = |exe: PathBuf| Some(exe.parent()?.parent()?.join("mdalp"));
-    let built = std::env::current_exe().ok().and_then(beside).filter(|path| path.is_file());
-    let Some(built) = built else { return "cargo run --release --".to_string() };
-    let here = std::env::current_dir().unwrap_or_default();
-    built.strip_prefix(&here).unwrap_or(&built).display().to_string()
 }
 
 /// Latencies to plan with: the recorded ones, over and over.
@@ -337,17 +231,17 @@ fn report(transaction: &Transaction) -> String {
     for remark in &transaction.remarks {
         let _ = writeln!(text, "        remark: {}", remark.to_string().escape_debug());
     }
-    let busy = transaction.parts.iter().filter(|part| part.counts.packets > 0);
-    for part in busy {
+    for part in transaction.parts.iter().filter(|part| part.counts.packets > 0) {
         let _ = writeln!(text, "        {}", describe(part));
     }
-    let _ = writeln!(text, "        {} bytes, {} data packets", transaction.length, transaction.packets());
+    let (bytes, packets) = (transaction.payload.len(), transaction.packets());
+    let _ = writeln!(text, "        {bytes} bytes, {packets} data packets");
     text
 }
 
 fn describe(part: &Part) -> String {
     let counts = &part.counts;
-    let runs: Vec<String> = part.runs.iter().map(|run| format!("{}-{}", run.first, run.last)).collect();
+    let runs: Vec<String> = part.runs.iter().map(|run| format!("{}-{}", run.start(), run.end())).collect();
     let seqs = if runs.is_empty() { "none".to_string() } else { runs.join(" ") };
     format!(
         "{:<15}  {}: {} bytes, SEQ {seqs}, {} packets, {} resent, {} acks",

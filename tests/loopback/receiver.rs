@@ -69,11 +69,6 @@ impl Model {
         }
     }
 
-    /// Whether there is nothing to do but to acknowledge immediately.
-    pub fn is_plain(&self) -> bool {
-        self.delay.is_zero() && self.jitter.is_zero() && self.rules.is_empty()
-    }
-
     /// Whether the port is closed; one who has a socket knows by other means.
     pub fn is_closed(&self, now: Instant) -> bool {
         let open = |until: Option<Instant>| until.is_some_and(|until| now >= until);
@@ -83,11 +78,10 @@ impl Model {
     /// A data packet arrives at the open port: notes it in the transaction's ledger, and decides on the answers.
     pub fn on_data(&mut self, arrival: &Arrival<'_>, ledger: &mut Ledger) -> Reply {
         let (data, mut reply) = (&arrival.data, Reply::default());
-        ledger.arrives(data, arrival.from);
         let packet = Packet {
             tid: data.tid,
             seq: data.seq,
-            nth: ledger.transmission(data.seq),
+            nth: ledger.arrives(data, arrival.from),
             acks: ledger.counts.acks as u32,
             since_assigned: arrival.since_assigned,
             assured: arrival.assured,
@@ -179,7 +173,7 @@ mod tests {
     fn replies(spec: Receiver, seqs: &[u32]) -> Vec<Reply> {
         let start = Instant::now();
         let mut model = Model::new(&spec, 1, 0, start);
-        let mut ledger = Ledger::new("A", true);
+        let mut ledger = Ledger::new("A");
         let mut on_data = |(i, &seq): (u32, &u32)| {
             let data = Data { tid: 3740, seq, payload: b"x" };
             let (now, from) = (start + ms(1) * i, SocketAddr::from(([127, 0, 0, 1], 9)));

@@ -120,11 +120,6 @@ impl Receiver {
         self.rule(When::Always, Fault::LoseAck)
     }
 
-    /// Another ack delay after this many acks.
-    pub fn ack_delay_after(self, acks: u32, delay: Duration) -> Receiver {
-        self.rule(When::AfterAcks(acks), Fault::Delay(delay))
-    }
-
     /// With every ack, one of the TID and SEQ that are this far from the right ones.
     fn forges(self, tid: u64, seq: i32, timing: Timing, source: Source) -> Receiver {
         self.rule(When::Always, Fault::Forge(Forgery { tid, seq: seq.cast_unsigned(), timing, source }))
@@ -203,33 +198,16 @@ impl Receiver {
 
 /// Something that the orchestrator says to an intent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    pub says: Says,
-    /// How long after the intent.
-    pub after: Duration,
-    /// From another port than the orchestrator's.
-    pub from_stranger: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Says {
-    /// The right Type 1.
-    Assignment,
-    /// A Type 1 with the same list and a TID that the receivers do not know.
-    AssignmentOfOtherTid,
-    /// Any bytes. A TID in them becomes the transaction's.
+pub enum Answer {
+    /// A Type 1 with the right list. A TID other than the right one is known to no receiver; a stranger has another port
+    /// than the orchestrator's.
+    Assignment { tid_offset: u64, from_stranger: bool },
+    /// Any bytes. If nothing else is said, a TID in them becomes the transaction's.
     Raw(Vec<u8>),
 }
 
-impl Answer {
-    fn new(says: Says) -> Answer {
-        Answer { says, after: Duration::ZERO, from_stranger: false }
-    }
-
-    fn by_stranger(says: Says) -> Answer {
-        Answer { from_stranger: true, ..Answer::new(says) }
-    }
-}
+const RIGHT: Answer = Answer::Assignment { tid_offset: 0, from_stranger: false };
+const OTHER_TID: u64 = 1000;
 
 /// One line of the list in Type 1.
 #[derive(Clone, Debug)]
@@ -244,13 +222,10 @@ pub struct Script {
     pub receivers: Vec<Receiver>,
     pub entries: Vec<Entry>,
     pub answers: Vec<Answer>,
+    pub assign_after: Duration,
     pub orchestrator_flood: Option<Flood>,
     pub lost_intents: u64,
-    pub one_at_a_time: bool,
-    pub data_loss: f64,
-    pub ack_loss: f64,
     pub seed: u64,
-    pub keep_payload: bool,
     pub expectation: Option<Arc<Vec<u8>>>,
     pub idle: Option<Duration>,
     pub orchestrator_port: u16,
@@ -272,14 +247,11 @@ impl Script {
         Script {
             receivers: Vec::new(),
             entries: Vec::new(),
-            answers: vec![Answer::new(Says::Assignment)],
+            answers: vec![RIGHT],
+            assign_after: Duration::ZERO,
             orchestrator_flood: None,
             lost_intents: 0,
-            one_at_a_time: false,
-            data_loss: 0.0,
-            ack_loss: 0.0,
             seed: 1,
-            keep_payload: true,
             expectation: None,
             idle: None,
             orchestrator_port: 0,
@@ -334,43 +306,42 @@ impl Script {
 
     /// Before the assignment, this datagram. Said twice, two datagrams in that order.
     pub fn before_assignment(mut self, bytes: impl Into<Vec<u8>>) -> Script {
-        let at = self.answers.iter().position(|answer| answer.says == Says::Assignment).unwrap_or(0);
-        self.answers.insert(at, Answer::new(Says::Raw(bytes.into())));
+        let last = self.answers.len() - 1;
+        self.answers.insert(last, Answer::Raw(bytes.into()));
         self
     }
 
     /// Instead of the assignment, these bytes.
     pub fn raw_assignment(self, bytes: impl Into<Vec<u8>>) -> Script {
-        Script { answers: vec![Answer::new(Says::Raw(bytes.into()))], ..self }
+        Script { answers: vec![Answer::Raw(bytes.into())], ..self }
     }
 
     /// Every answer comes this much later.
-    pub fn assign_after(mut self, time: Duration) -> Script {
-        self.answers.iter_mut().for_each(|answer| answer.after += time);
-        self
+    pub fn assign_after(self, assign_after: Duration) -> Script {
+        Script { assign_after, ..self }
     }
 
     /// The assignment comes twice.
     pub fn assigned_twice(mut self) -> Script {
-        self.answers.push(Answer::new(Says::Assignment));
+        self.answers.push(RIGHT);
         self
     }
 
     /// After the assignment another one comes, with another TID.
     pub fn assigned_again_with_other_tid(mut self) -> Script {
-        self.answers.push(Answer::new(Says::AssignmentOfOtherTid));
+        self.answers.push(Answer::Assignment { tid_offset: OTHER_TID, from_stranger: false });
         self
     }
 
     /// Before the assignment another one comes, from a stranger, with another TID.
     pub fn stranger_assigns_first(mut self) -> Script {
-        self.answers.insert(0, Answer::by_stranger(Says::AssignmentOfOtherTid));
+        self.answers.insert(0, Answer::Assignment { tid_offset: OTHER_TID, from_stranger: true });
         self
     }
 
     /// Only a stranger answers, with an assignment that would be right.
     pub fn only_stranger_assigns(self) -> Script {
-        Script { answers: vec![Answer::by_stranger(Says::Assignment)], ..self }
+        Script { answers: vec![Answer::Assignment { tid_offset: 0, from_stranger: true }], ..self }
     }
 
     /// From an intent on, the orchestrator sends junk at this rate (`None`: without a pause) for this long.
@@ -385,33 +356,24 @@ impl Script {
         self
     }
 
-    /// The next client waits until the transaction before is judged. Needs `idle` or `expect`.
-    pub fn one_at_a_time(mut self) -> Script {
-        self.one_at_a_time = true;
-        self
+    /// Every receiver so far loses data with this probability.
+    pub fn data_loss(self, probability: f64) -> Script {
+        self.each(|receiver| receiver.data_loss(probability))
     }
 
-    /// Every receiver loses data with this probability.
-    pub fn data_loss(mut self, probability: f64) -> Script {
-        self.data_loss = probability;
-        self
+    /// The acks of every receiver so far get lost with this probability.
+    pub fn ack_loss(self, probability: f64) -> Script {
+        self.each(|receiver| receiver.ack_loss(probability))
     }
 
-    /// Every receiver's acks get lost with this probability.
-    pub fn ack_loss(mut self, probability: f64) -> Script {
-        self.ack_loss = probability;
+    fn each(mut self, change: impl Fn(Receiver) -> Receiver) -> Script {
+        self.receivers = self.receivers.into_iter().map(change).collect();
         self
     }
 
     /// What all chance in this story comes from.
     pub fn seed(mut self, seed: u64) -> Script {
         self.seed = seed;
-        self
-    }
-
-    /// `false`: counts and checksums only, for payloads of a gigabyte.
-    pub fn keep_payload(mut self, keep: bool) -> Script {
-        self.keep_payload = keep;
         self
     }
 
@@ -424,19 +386,5 @@ impl Script {
     pub fn idle(mut self, time: Duration) -> Script {
         self.idle = Some(time);
         self
-    }
-
-    /// The receivers, each with the rules that hold for all of them.
-    pub fn effective_receivers(&self) -> Vec<Receiver> {
-        let lossy = |receiver: &Receiver| {
-            let mut receiver = receiver.clone();
-            for (probability, fault) in [(self.data_loss, Fault::LoseData), (self.ack_loss, Fault::LoseAck)] {
-                if probability > 0.0 {
-                    receiver = receiver.rule(When::Chance(probability), fault);
-                }
-            }
-            receiver
-        };
-        self.receivers.iter().map(lossy).collect()
     }
 }

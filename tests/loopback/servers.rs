@@ -55,7 +55,7 @@ impl Shared {
 
     /// Whether there is no room for another packet.
     pub fn is_full(&self) -> bool {
-        self.script.keep_payload && lock(&self.kept).saturating_add(MAX_PAYLOAD as u64) > self.script.limit
+        lock(&self.kept).saturating_add(MAX_PAYLOAD as u64) > self.script.limit
     }
 
     pub fn is_told_to_open(&self, name: &str) -> bool {
@@ -91,11 +91,10 @@ impl Servers {
     }
 
     pub fn try_start(script: Script) -> io::Result<Servers> {
-        let receivers = script.effective_receivers();
-        let home = script.address;
+        let (home, receivers) = (script.address, &script.receivers);
         let addresses: Vec<IpAddr> =
-            (0..).zip(&receivers).map(|(i, r)| r.address.unwrap_or(usual_address(&script, i))).collect();
-        let bound = Bound::on_one_port(script.receiver_port, &receivers, &addresses)?;
+            (0..).zip(receivers).map(|(i, r)| r.address.unwrap_or(usual_address(&script, i))).collect();
+        let bound = Bound::on_one_port(script.receiver_port, receivers, &addresses)?;
         let socket = bind(SocketAddr::new(home, script.orchestrator_port))?;
         let orchestrator = socket.local_addr()?;
         let names = addresses.iter().copied().zip(receivers.iter().map(|r| r.name.clone())).collect();
@@ -116,26 +115,24 @@ impl Servers {
             receiver_port: bound.port,
             _guard: bound.guard,
         };
-        servers.start_threads(receivers, bound.sockets)?;
+        servers.start_threads(bound.sockets)?;
         Ok(servers)
     }
 
-    fn start_threads(&self, receivers: Vec<Receiver>, sockets: Vec<Option<UdpSocket>>) -> io::Result<()> {
+    fn start_threads(&self, sockets: Vec<Option<UdpSocket>>) -> io::Result<()> {
         let (queue, judge, desk) = (self.share(), self.share(), self.share());
         self.shared.try_spawn("delay queue", move || queue.delay_queue.run())?;
         // Without either, nothing is ever judged by itself.
         if self.shared.script.idle.is_some() || self.shared.script.expectation.is_some() {
-            self.shared.try_spawn("judge", move || {
-                let assign = |judged| orchestrator::assign_next(&judge, judged);
-                judge.transactions.run_judge(judge.script.idle, &judge.stop, assign);
-            })?;
+            let run = move || judge.transactions.run_judge(judge.script.idle, &judge.stop);
+            self.shared.try_spawn("judge", run)?;
         }
         self.shared.try_spawn("orchestrator", move || orchestrator::serve(&desk))?;
-        for (((index, spec), socket), address) in (0..).zip(receivers).zip(sockets).zip(&self.receivers) {
-            let name = spec.name.clone();
-            let endpoint = Endpoint::new(self.share(), &spec, index, *address);
+        for ((index, socket), address) in sockets.into_iter().enumerate().zip(&self.receivers) {
+            let spec = &self.shared.script.receivers[index];
+            let endpoint = Endpoint::new(self.share(), spec, index, *address);
             // A name with a NUL cannot be a thread's.
-            self.shared.try_spawn(&name.replace('\0', ""), move || endpoint.run(socket))?;
+            self.shared.try_spawn(&spec.name.replace('\0', ""), move || endpoint.run(socket))?;
         }
         Ok(())
     }
@@ -156,6 +153,11 @@ impl Servers {
     /// The receivers' addresses, in the order of the script.
     pub fn receivers(&self) -> &[SocketAddr] {
         &self.receivers
+    }
+
+    /// What they play.
+    pub fn script(&self) -> &Script {
+        &self.shared.script
     }
 
     /// Opens the port of a receiver that waits for it.
@@ -209,7 +211,6 @@ impl Drop for Servers {
     fn drop(&mut self) {
         self.shared.stop.request();
         self.shared.delay_queue.stop();
-        self.shared.transactions.stop();
         self.wake_readers();
         // A thread may have started another one in the meantime.
         loop {
@@ -270,16 +271,14 @@ struct Bound {
 impl Bound {
     /// Port 0 is any that is free at all addresses.
     fn on_one_port(port: u16, receivers: &[Receiver], addresses: &[IpAddr]) -> io::Result<Bound> {
-        let mut result = Bound::bind(port, receivers, addresses);
-        for _ in 0..if port == 0 { PORT_TRIES } else { 0 } {
-            match &result {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    result = Bound::bind(0, receivers, addresses);
-                }
-                _ => break,
+        let mut tries = if port == 0 { PORT_TRIES } else { 1 };
+        loop {
+            tries -= 1;
+            match Bound::bind(port, receivers, addresses) {
+                Err(error) if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                bound => return bound,
             }
         }
-        result
     }
 
     fn bind(port: u16, receivers: &[Receiver], addresses: &[IpAddr]) -> io::Result<Bound> {

@@ -1,108 +1,87 @@
 //! A receiver in words, as the command line takes it: `name=5th Receiver,delay=1714.9,jitter=7.1,lose=7:1+8:1`.
 
-use super::faults::{Fault, When};
 use super::script::Receiver;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What `--help` says of it.
-pub const HELP: &str = "  name=TEXT            its name in the list
-  at=ADDRESS           its address, instead of the next one of 127.0.0.2, 127.0.0.3, ...; see --address
-  delay=MS             time until the ack, milliseconds (0)
-  jitter=MS            standard deviation of the delay, milliseconds (0)
-  lose=SEQ:NTH+...     data packets to lose: the NTH transmission (1 is the first) of SEQ
-  lose-ack=SEQ:NTH+... acks to lose
-  loss=P               probability to lose a data packet, 0 to 1 (0)
-  ack-loss=P           probability to lose an ack, 0 to 1 (0)
-  dies=N               silent after N acks; 0: from the start
-  expires=SEC          silent from SEC seconds after Type 1 on
-  stalls=N:MS          after N acks silent for MS milliseconds, then back
-  closes=N             the port is closed after N acks (1 or more)
-  closed               the port is never open
-  opens=MS             the port opens after MS milliseconds
-  step=N:MS            after N acks the delay is MS milliseconds
-  late-dup=MS          every ack comes once more, MS milliseconds later
-  flood=SEC            junk without a pause for SEC seconds, from the first packet on
-  dup, wrong-tid, stale, future, other-port, other-address
-                       with every ack: a duplicate, or before it a forged one
-  empty, garbage, huge with every ack: before it an empty, a senseless, a 65,507-byte datagram
-  no-acks              data is received, acks never come
-";
+/// What a word makes of a receiver and the word's value; `None` if that is not understood.
+type Apply = fn(Receiver, &str) -> Option<Receiver>;
+
+/// Each word, the value that it needs, what `--help` says of it, and what it does.
+const WORDS: [(&str, &str, &str, Apply); 22] = [
+    ("name", "=TEXT", "its name in the list", |r, name| Some(r.renamed(name))),
+    ("at", "=ADDRESS", "its address, see --address", |r, at| Some(r.at(address(at)?))),
+    ("delay", "=MS", "milliseconds until the ack (0)", |r, ms| Some(r.ack_delay(milliseconds(ms)?))),
+    ("jitter", "=MS", "standard deviation of the delay (0)", |r, ms| Some(r.jitter(milliseconds(ms)?))),
+    ("lose", "=SEQ:NTH+...", "loses the NTH transmission (1 is the first) of SEQ", |r, list| {
+        Some(packets(list)?.into_iter().fold(r, |r, (seq, nth)| r.lose(seq, nth)))
+    }),
+    ("lose-ack", "=SEQ:NTH+...", "loses the ack of that", |r, list| {
+        Some(packets(list)?.into_iter().fold(r, |r, (seq, nth)| r.lose_ack(seq, nth)))
+    }),
+    ("loss", "=P", "loses data packets with this probability, 0 to 1", |r, p| {
+        Some(r.data_loss(probability(p)?))
+    }),
+    ("ack-loss", "=P", "loses acks with this probability, 0 to 1", |r, p| Some(r.ack_loss(probability(p)?))),
+    ("no-acks", "", "data is received, acks never come", |r, _| Some(r.never_acks())),
+    ("dies", "=N", "silent after N acks; 0: from the start", |r, n| Some(r.dies_after_acks(n.parse().ok()?))),
+    ("stalls", "=N:MS", "after N acks silent for MS milliseconds, then back", |r, value| {
+        let (acks, time) = value.split_once(':')?;
+        Some(r.silent_for(acks.parse().ok()?, milliseconds(time)?))
+    }),
+    ("closes", "=N", "the port is closed after N acks (1 or more)", |r, n| {
+        Some(r.closes_after_acks(positive(n)?, None))
+    }),
+    ("closed", "", "the port is never open", |r, _| Some(r.closed())),
+    ("flood", "=SEC", "junk without a pause for SEC seconds, from the first packet on", |r, time| {
+        Some(r.flood(None, seconds(time)?))
+    }),
+    ("late-dup", "=MS", "every ack comes once more, MS milliseconds later", |r, ms| {
+        Some(r.late_duplicates(milliseconds(ms)?))
+    }),
+    ("dup", "", "every ack comes twice", |r, _| Some(r.duplicates_acks())),
+    ("wrong-tid", "", "before every ack one of another transaction", |r, _| Some(r.wrong_tid_acks())),
+    ("stale", "", "before every ack that of the SEQ before", |r, _| Some(r.stale_acks())),
+    ("future", "", "before every ack that of the SEQ after", |r, _| Some(r.future_acks())),
+    ("other-port", "", "before every ack the same from another port", |r, _| Some(r.acks_from_other_port())),
+    ("other-address", "", "... or from another address", |r, _| Some(r.acks_from_other_address())),
+    ("garbage", "", "before every ack a senseless datagram", |r, _| Some(r.junk(b"\x1b[2J no ack \x00\xff"))),
+];
+
+/// What `--help` says of the words, a line each.
+pub fn help() -> String {
+    let line = |(word, value, help, _): &(_, _, _, _)| format!("  {:<21}{help}\n", format!("{word}{value}"));
+    WORDS.iter().map(line).collect()
+}
 
 /// Reads the words; an error names the one that is wrong.
 pub fn parse(spec: &str, default_name: &str) -> Result<Receiver, String> {
-    let mut receiver = Receiver::named(default_name);
-    for word in spec.split(',') {
-        let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        receiver = apply(receiver, key, value).ok_or_else(|| format!("'{word}' is not understood"))?;
-    }
-    Ok(receiver)
-}
-
-fn apply(receiver: Receiver, key: &str, value: &str) -> Option<Receiver> {
-    if let Some(flagged) = value.is_empty().then(|| flag(receiver.clone(), key)).flatten() {
-        return Some(flagged);
-    }
-    Some(match key {
-        "name" => receiver.renamed(value),
-        "at" => receiver.at(address(value)?),
-        "delay" => receiver.ack_delay(milliseconds(value)?),
-        "jitter" => receiver.jitter(milliseconds(value)?),
-        "lose" => packets(value)?.into_iter().fold(receiver, |r, (seq, nth)| r.lose(seq, nth)),
-        "lose-ack" => packets(value)?.into_iter().fold(receiver, |r, (seq, nth)| r.lose_ack(seq, nth)),
-        "loss" => receiver.data_loss(probability(value)?),
-        "ack-loss" => receiver.ack_loss(probability(value)?),
-        "dies" => receiver.dies_after_acks(value.parse().ok()?),
-        "expires" => receiver.rule(When::SinceAssigned(seconds(value)?), Fault::Silent(None)),
-        "stalls" => {
-            let (acks, time) = acks_and_time(value)?;
-            receiver.silent_for(acks, time)
-        }
-        "closes" => receiver.closes_after_acks(value.parse().ok().filter(|acks| *acks > 0)?, None),
-        "opens" => receiver.opens_after(milliseconds(value)?),
-        "step" => {
-            let (acks, delay) = acks_and_time(value)?;
-            receiver.ack_delay_after(acks, delay)
-        }
-        "late-dup" => receiver.late_duplicates(milliseconds(value)?),
-        "flood" => receiver.flood(None, seconds(value)?),
-        _ => return None,
+    spec.split(',').try_fold(Receiver::named(default_name), |receiver, word| {
+        apply(receiver, word).ok_or_else(|| format!("'{word}' is not understood"))
     })
 }
 
-/// The words without a value.
-fn flag(receiver: Receiver, key: &str) -> Option<Receiver> {
-    Some(match key {
-        "closed" => receiver.closed(),
-        "dup" => receiver.duplicates_acks(),
-        "wrong-tid" => receiver.wrong_tid_acks(),
-        "stale" => receiver.stale_acks(),
-        "future" => receiver.future_acks(),
-        "other-port" => receiver.acks_from_other_port(),
-        "other-address" => receiver.acks_from_other_address(),
-        "empty" => receiver.junk(""),
-        "garbage" => receiver.junk(b"\x1b[2J no ack \x00\xff"),
-        "huge" => receiver.junk(vec![b'#'; 65_507]),
-        "no-acks" => receiver.never_acks(),
-        _ => return None,
-    })
+fn apply(receiver: Receiver, word: &str) -> Option<Receiver> {
+    let (name, value) = word.find('=').map_or((word, ""), |at| word.split_at(at));
+    let (.., apply) =
+        WORDS.iter().find(|(known, needs, ..)| *known == name && needs.is_empty() == value.is_empty())?;
+    apply(receiver, value.trim_start_matches('='))
 }
 
 /// `7:1+8:1`
 fn packets(value: &str) -> Option<Vec<(u32, u32)>> {
     let one = |word: &str| {
         let (seq, nth) = word.split_once(':')?;
-        Some((seq.parse().ok()?, nth.parse().ok().filter(|nth| *nth > 0)?))
+        Some((seq.parse().ok()?, positive(nth)?))
     };
     value.split('+').map(one).collect()
 }
 
-fn acks_and_time(value: &str) -> Option<(u32, Duration)> {
-    let (acks, time) = value.split_once(':')?;
-    Some((acks.parse().ok()?, milliseconds(time)?))
+fn positive(value: &str) -> Option<u32> {
+    value.parse().ok().filter(|number| *number > 0)
 }
 
-pub fn milliseconds(value: &str) -> Option<Duration> {
+fn milliseconds(value: &str) -> Option<Duration> {
     duration(value, 1e-3)
 }
 
@@ -111,9 +90,8 @@ pub fn seconds(value: &str) -> Option<Duration> {
 }
 
 fn duration(value: &str, unit: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(value.parse::<f64>().ok()? * unit)
-        .ok()
-        .filter(|time| time.as_secs() <= 1_000_000)
+    let time = Duration::try_from_secs_f64(value.parse::<f64>().ok()? * unit).ok()?;
+    Some(time).filter(|time| time.as_secs() <= 1_000_000)
 }
 
 /// An address that a server can have.
@@ -121,7 +99,7 @@ pub fn address(value: &str) -> Option<IpAddr> {
     value.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
 }
 
-pub fn probability(value: &str) -> Option<f64> {
+fn probability(value: &str) -> Option<f64> {
     value.parse().ok().filter(|p| (0.0..=1.0).contains(p))
 }
 
@@ -130,58 +108,40 @@ mod tests {
     use super::super::script::ms;
     use super::*;
 
-    fn same(spec: &str, expected: Receiver) {
-        assert_eq!(format!("{:?}", parse(spec, "R1").unwrap()), format!("{expected:?}"), "{spec}");
-    }
-
     #[test]
     fn words_mean_what_the_methods_of_a_receiver_mean() {
+        let r1 = || Receiver::named("R1");
         let fifth = Receiver::named("5th Receiver").ack_delay(Duration::from_micros(1_714_900)).jitter(ms(7));
-        same("name=5th Receiver,delay=1714.9,jitter=7,lose=7:1+8:2", fifth.lose(7, 1).lose(8, 2));
-        same("loss=0.05,ack-loss=1", Receiver::named("R1").data_loss(0.05).ack_loss(1.0));
-        same("dies=12", Receiver::named("R1").dies_after_acks(12));
-        same("stalls=3:250,step=4:9", Receiver::named("R1").silent_for(3, ms(250)).ack_delay_after(4, ms(9)));
-        same("closed", Receiver::named("R1").closed());
-        same("dup,stale,no-acks", Receiver::named("R1").duplicates_acks().stale_acks().never_acks());
-    }
-
-    #[test]
-    fn what_is_not_understood_is_named() {
-        for wrong in [
-            "",
-            "delay",
-            "delay=",
-            "delay=-1",
-            "delay=x",
-            "delay=inf",
-            "delay=NaN",
-            "loss=1.1",
-            "lose=7",
-            "lose=7:0",
-            "lose=7:1+",
-            "at=localhost",
-            "closes=0",
-            "dup=1",
-            "unknown=1",
-            "stalls=3",
+        for (spec, expected) in [
+            ("name=5th Receiver,delay=1714.9,jitter=7,lose=7:1+8:2", fifth.lose(7, 1).lose(8, 2)),
+            ("loss=0.05,ack-loss=1", r1().data_loss(0.05).ack_loss(1.0)),
+            ("dies=12", r1().dies_after_acks(12)),
+            ("stalls=3:250", r1().silent_for(3, ms(250))),
+            ("closed", r1().closed()),
+            ("dup,stale,no-acks", r1().duplicates_acks().stale_acks().never_acks()),
         ] {
-            let error = parse(&format!("name=A,{wrong}"), "R1").unwrap_err();
-            assert_eq!(error, format!("'{wrong}' is not understood"));
+            assert_eq!(format!("{:?}", parse(spec, "R1").unwrap()), format!("{expected:?}"), "{spec}");
         }
     }
 
     #[test]
-    fn every_word_is_in_the_help() {
-        let source = include_str!("spec.rs").split("#[cfg(test)]").next().unwrap();
-        let code = &source[source.find("fn apply").unwrap()..];
-        let keys: Vec<&str> = code
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => ").map(|(key, _)| key))
-            .collect();
-        assert!(keys.len() > 25, "{keys:?}");
-        let word = |c: char| !(c.is_alphanumeric() || c == '-');
-        for key in keys {
-            assert!(HELP.split(word).any(|helped| helped == key), "{key} is not in the help");
+    fn what_is_not_understood_is_named() {
+        let valueless = ["", "delay", "unknown"].map(str::to_owned);
+        let values = [
+            ("delay", &["", "-1", "x", "inf", "NaN"][..]),
+            ("loss", &["1.1"]),
+            ("lose", &["7", "7:0", "7:1+"]),
+            ("at", &["localhost"]),
+            ("closes", &["0"]),
+            ("stalls", &["3"]),
+            ("dup", &["1"]),
+        ];
+        let with_value = |(word, values): (&'static str, &'static [&str])| {
+            values.iter().map(move |value| format!("{word}={value}"))
+        };
+        for wrong in valueless.into_iter().chain(values.into_iter().flat_map(with_value)) {
+            let error = parse(&format!("name=A,{wrong}"), "R1").unwrap_err();
+            assert_eq!(error, format!("'{wrong}' is not understood"));
         }
     }
 }

@@ -137,21 +137,6 @@ fn intents_get_lost_and_other_datagrams_are_counted() {
 }
 
 #[test]
-fn clients_queue_where_only_one_is_served_at_a_time() {
-    let servers = Servers::start(Script::new().receivers(1).one_at_a_time().expect(b"a"));
-    let first = Client::assigned_by(&servers);
-    let second = intent(&servers);
-    second.set_read_timeout(Some(ms(50))).unwrap();
-    assert!(second.recv_from(&mut [0; 100]).is_err());
-    first.send(0, 0, b"a");
-    assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
-    second.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut buffer = [0; 100];
-    let (length, _) = second.recv_from(&mut buffer).unwrap();
-    assert!(buffer[..length].starts_with(b"Type:1;TID:3741;"));
-}
-
-#[test]
 fn twelve_hundred_receivers_start_serve_and_stop() {
     let servers = Servers::start(Script::new().receivers(1200).expect(&payload(1200)));
     let client = Client::assigned_by(&servers);

@@ -64,7 +64,7 @@ impl Network {
         let end = |(index, profile): (usize, &Profile)| End {
             profile: profile.clone(),
             receiver: loopback::Model::new(&receiver(profile, scenario.expiry), seed, index, start),
-            ledger: Ledger::new("receiver", true),
+            ledger: Ledger::new("receiver"),
             last_arrival: [None; 2],
         };
         Self {
@@ -82,7 +82,7 @@ impl Network {
 
     /// Whether the receiver has this packet, so that an ack for it is no lie.
     pub fn has(&self, receiver: usize, seq: Seq) -> bool {
-        self.ends[receiver].ledger.received.contains(seq.0)
+        self.ends[receiver].ledger.has(seq.0)
     }
 
     /// The packets that came to a receiver after one whose ack was not lost.
@@ -143,7 +143,7 @@ impl Network {
             self.exercised.note(Class::Comeback);
         }
         // What it has may be acknowledged by a stray, too.
-        if end.ledger.received.contains(seq) {
+        if end.ledger.has(seq) {
             end.ledger.acknowledges(seq);
         }
         let mut arrivals = Vec::new();
