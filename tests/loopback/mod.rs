@@ -36,11 +36,11 @@ mod transactions;
 mod verdict;
 pub mod wire;
 
-pub use faults::{Condition, Fault, Flood, Forgery, Source, Timing, When, junk};
+pub use faults::{Fault, Flood, Forgery, Rule, Source, Timing, When, junk};
 pub use judge::floor;
 pub use ledger::{Counts, Ledger};
 pub use receiver::{Arrival, Model};
 pub use rng::Rng;
-pub use script::{Receiver, Script, ms};
+pub use script::{Opening, Receiver, Script, ms};
 pub use servers::{Servers, closed_port};
 pub use verdict::{Part, Remark, Transaction, Verdict};

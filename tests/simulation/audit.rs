@@ -4,14 +4,15 @@ mod ledger;
 mod work;
 
 use super::network::Network;
+use super::run::FirstPacket;
 use super::scenario::Scenario;
 use super::tally::{Class, Exercised};
 use crate::loopback::wire;
 use mdalp::protocol::Seq;
-use mdalp::protocol::rto::{MIN_RTO, RtoConfig};
+use mdalp::protocol::rto::MIN_RTO;
 use mdalp::protocol::stop_and_wait::Received;
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::{Duration, Instant};
 
 /// A promise of the manual's GUARANTEES, or what it rests on.
@@ -43,13 +44,15 @@ pub enum Rule {
     Floor,
     /// With failover and a receiver that never fails, the transfer completes.
     CompletesIfItCan,
+    /// The client's own assertions hold.
+    NoPanic,
 }
 
-/// A promise that was broken.
+/// A promise that was broken. The run's trace shows where.
 #[derive(Clone, Debug)]
 pub struct Violation {
     pub rule: Rule,
-    pub what: String,
+    pub what: &'static str,
 }
 
 impl fmt::Display for Violation {
@@ -60,40 +63,34 @@ impl fmt::Display for Violation {
 
 pub type Check = Result<(), Violation>;
 
-fn ensure(holds: bool, rule: Rule, what: impl FnOnce() -> String) -> Check {
-    if holds { Ok(()) } else { Err(Violation { rule, what: what() }) }
+fn ensure(holds: bool, rule: Rule, what: &'static str) -> Check {
+    if holds { Ok(()) } else { Err(Violation { rule, what }) }
 }
 
 /// The simulation's own books.
-#[derive(Debug)]
 pub struct Audit<'a> {
     scenario: &'a Scenario,
-    timing: RtoConfig,
     start: Instant,
     deadline: Option<Instant>,
     seqs: Vec<Packet>,
     receivers: Vec<Books>,
-    floor: u64,
-    losses: u32,
-    /// The last lost receiver whose work has moved, and whether there was any rebalancing.
+    /// The last lost receiver whose work has moved.
     last_failover: Option<usize>,
-    rebalanced: bool,
     /// How long threads were held up, all together.
     pub stalled: Duration,
     pub exercised: Exercised,
 }
 
 /// A SEQ.
-#[derive(Debug)]
 struct Packet {
     /// Its bytes of the payload.
-    bytes: std::ops::Range<usize>,
+    bytes: Range<usize>,
     owner: usize,
     acked_by: Option<usize>,
 }
 
 /// A receiver.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Books {
     outstanding: Option<Outstanding>,
     lost: bool,
@@ -112,9 +109,10 @@ struct Books {
     /// Whether a sample may have extended the running timer.
     may_extend: bool,
     inherited: bool,
+    first: Option<FirstPacket>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Outstanding {
     seq: Seq,
     first_sent: Instant,
@@ -139,7 +137,8 @@ impl Books {
 }
 
 impl<'a> Audit<'a> {
-    pub fn new(scenario: &'a Scenario, start: Instant) -> Self {
+    pub fn new(scenario: &'a Scenario) -> Self {
+        let start = scenario.start();
         let mut seqs = Vec::new();
         let mut receivers = vec![Books::default(); scenario.receivers.len()];
         for (range, &owner) in scenario.plan().ranges().iter().zip(&scenario.list) {
@@ -150,27 +149,23 @@ impl<'a> Audit<'a> {
         }
         Self {
             scenario,
-            timing: scenario.timing,
             start,
             deadline: scenario.deadline.map(|limit| start + limit),
             seqs,
             receivers,
-            floor: scenario.plan().floor(),
-            losses: 0,
             last_failover: None,
-            rebalanced: false,
             stalled: Duration::ZERO,
-            exercised: Exercised::default(),
+            exercised: Exercised::new(),
         }
     }
 
-    pub fn packets(&self) -> u32 {
-        self.seqs.len() as u32
+    pub fn first_packets(&self) -> Vec<Option<FirstPacket>> {
+        self.receivers.iter().map(|books| books.first).collect()
     }
 
-    /// Whether nothing is acknowledged by this receiver yet.
-    pub fn is_new(&self, receiver: usize) -> bool {
-        self.receivers[receiver].acked == 0
+    /// Whether the deadline has passed.
+    fn is_over(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
     /// Whether the datagram is the ack of this SEQ in this transaction.
@@ -186,22 +181,16 @@ impl<'a> Audit<'a> {
         (seq, transmission): (Seq, u32),
         datagram: &[u8],
     ) -> Check {
-        let told = || format!("SEQ {seq}, transmission {transmission}, to receiver {receiver}");
-        let past = self.deadline.is_some_and(|deadline| now >= deadline);
-        ensure(!past, Rule::NothingAfterDeadline, told)?;
+        ensure(!self.is_over(now), Rule::NothingAfterDeadline, "a packet is sent")?;
         let packet = self.seqs.get(seq.0 as usize);
         let wanted = packet.and_then(|packet| self.scenario.payload.get(packet.bytes.clone()));
         let right = wire::parse_data(datagram).is_some_and(|data| {
             (data.tid, data.seq) == (self.scenario.tid.0, seq.0) && Some(data.payload) == wanted
         });
-        ensure(right, Rule::SendsItsOwn, || format!("wrong bytes: {}", told()))?;
+        ensure(right, Rule::SendsItsOwn, "the packet has wrong bytes")?;
         let books = &mut self.receivers[receiver];
-        ensure(!books.lost, Rule::SendsItsOwn, || format!("after its loss: {}", told()))?;
+        ensure(!books.lost, Rule::SendsItsOwn, "the receiver is lost")?;
         books.transmissions += 1;
-        if transmission > 1 {
-            books.retransmissions += 1;
-            self.exercised.note(Class::Retransmission);
-        }
         if transmission == 1 {
             self.first_transmission(now, receiver, seq)
         } else {
@@ -211,17 +200,14 @@ impl<'a> Audit<'a> {
 
     fn first_transmission(&mut self, now: Instant, receiver: usize, seq: Seq) -> Check {
         let packet = &self.seqs[seq.0 as usize];
-        ensure(packet.owner == receiver, Rule::SendsItsOwn, || {
-            format!("receiver {receiver} gets SEQ {seq} of receiver {}", packet.owner)
-        })?;
-        ensure(packet.acked_by.is_none(), Rule::SendsItsOwn, || {
-            format!("SEQ {seq} is acknowledged already")
-        })?;
+        ensure(packet.owner == receiver, Rule::SendsItsOwn, "the packet is another receiver's")?;
+        ensure(packet.acked_by.is_none(), Rule::SendsItsOwn, "the packet is acknowledged already")?;
         let books = &mut self.receivers[receiver];
-        let out = books.outstanding.map(|out| out.seq);
-        ensure(out.is_none(), Rule::OneOutstanding, || {
-            format!("SEQ {seq} is sent to receiver {receiver} while {out:?} is outstanding")
-        })?;
+        ensure(
+            books.outstanding.is_none(),
+            Rule::OneOutstanding,
+            "a packet is sent while one is outstanding",
+        )?;
         books.outstanding = Some(Outstanding {
             seq,
             first_sent: now,
@@ -237,24 +223,25 @@ impl<'a> Audit<'a> {
     }
 
     fn retransmission(&mut self, now: Instant, receiver: usize, seq: Seq, transmission: u32) -> Check {
-        let told = |why| format!("SEQ {seq}, transmission {transmission}, to receiver {receiver}: {why}");
+        self.exercised.insert(Class::Retransmission);
         let broken = Rule::RetransmitsOnTimerOnly;
-        let first = self.timing.first_timeout.min(self.timing.give_up / 4);
+        let timing = self.scenario.timing;
+        let first = timing.first_timeout.min(timing.give_up / 4);
         let books = &mut self.receivers[receiver];
+        books.retransmissions += 1;
         let out = books.outstanding.as_mut().filter(|out| out.seq == seq);
-        let Some(out) = out else { return ensure(false, broken, || told("it is not outstanding")) };
-        ensure(transmission == out.transmissions + 1, broken, || told("miscounted"))?;
-        let fired = out.until.is_some_and(|until| now >= until);
-        ensure(fired, broken, || told("before its timer"))?;
+        let Some(out) = out else { return ensure(false, broken, "the packet is not outstanding") };
+        ensure(transmission == out.transmissions + 1, broken, "transmissions are miscounted")?;
+        ensure(out.until.is_some_and(|until| now >= until), broken, "the timer has not fired")?;
         let least = match books.samples.as_ref().map(|samples| *samples.start()) {
-            _ if self.timing.fixed => first,
+            _ if timing.fixed => first,
             // RTO is at least 1.25 × SRTT, which is at least the shortest round trip, but for rounding.
             Some(rtt) => {
-                (rtt * 5 / 4).saturating_sub(Duration::from_nanos(100)).max(MIN_RTO).min(self.timing.give_up)
+                (rtt * 5 / 4).saturating_sub(Duration::from_nanos(100)).max(MIN_RTO).min(timing.give_up)
             }
             None => first.min(Duration::from_millis(100)),
         };
-        ensure(now >= out.last_sent + least, broken, || told("sooner than any time-out"))?;
+        ensure(now >= out.last_sent + least, broken, "the timeout was shorter than any may be")?;
         if !out.refused {
             books.refusals = 0;
         }
@@ -267,6 +254,7 @@ impl<'a> Audit<'a> {
 
     /// The sender is held up before a send.
     pub fn held_up(&mut self, receiver: usize, transmission: u32, stall: Duration) {
+        self.exercised.insert(Class::SenderStall);
         if let Some(out) = self.receivers[receiver].outstanding.as_mut().filter(|_| transmission > 1) {
             out.held_up += stall;
         }
@@ -274,29 +262,21 @@ impl<'a> Audit<'a> {
 
     /// A machine says until when to wait.
     pub fn waits(&mut self, now: Instant, receiver: usize, until: Instant) -> Check {
-        let start = self.start;
         let books = &mut self.receivers[receiver];
         let may_extend = std::mem::take(&mut books.may_extend);
         let Some(out) = &mut books.outstanding else {
-            return ensure(false, Rule::Ends, || {
-                format!("receiver {receiver} waits with nothing outstanding")
-            });
+            return ensure(false, Rule::Ends, "a machine waits with nothing outstanding");
         };
-        let give_up = out.first_sent + self.timing.give_up + out.held_up;
+        let give_up = out.first_sent + self.scenario.timing.give_up + out.held_up;
         let bound = self.deadline.map_or(give_up, |deadline| deadline.min(give_up));
-        ensure(until > now && until <= bound, Rule::Ends, || {
-            let of = |at: Instant| at.saturating_duration_since(start);
-            format!("at {:?} receiver {receiver} waits until {:?}, bound {:?}", of(now), of(until), of(bound))
-        })?;
+        ensure(until > now && until <= bound, Rule::Ends, "a wait ends now, or after the give-up time")?;
         let before = out.until.replace(until).unwrap_or(until);
-        ensure(until == before || (until > before && may_extend), Rule::Ends, || {
-            format!("receiver {receiver} moves its timer")
-        })?;
+        let fine = until == before || (until > before && may_extend);
+        ensure(fine, Rule::Ends, "a machine moves its timer")?;
         // The timeouts of one SEQ never shrink, but where something else ends the wait.
         let timeout = until - out.last_sent;
-        ensure(timeout >= out.timeout || until == bound, Rule::RetransmitsOnTimerOnly, || {
-            format!("receiver {receiver}: a timeout of {timeout:?} after one of {:?}", out.timeout)
-        })?;
+        let fine = timeout >= out.timeout || until == bound;
+        ensure(fine, Rule::RetransmitsOnTimerOnly, "a timeout is shorter than the one before")?;
         out.timeout = timeout;
         Ok(())
     }
@@ -307,7 +287,7 @@ impl<'a> Audit<'a> {
         if let Some(out) = books.outstanding.as_mut().filter(|out| !out.refused) {
             out.refused = true;
             books.refusals += 1;
-            self.exercised.note(Class::Refusal);
+            self.exercised.insert(Class::Refusal);
         }
     }
 
@@ -322,29 +302,18 @@ impl<'a> Audit<'a> {
     ) -> Check {
         let before = self.receivers[receiver].outstanding;
         let own = before.filter(|out| self.acks(datagram, out.seq));
-        let told = |why| format!("receiver {receiver}, {before:?}: {why}: {}", datagram.escape_ascii());
         if received == Received::Ignored {
-            ensure(own.is_none(), Rule::Ends, || told("an ack is ignored"))?;
-            let resent = self.receivers[receiver].resent;
-            let resent = resent.filter(|&(seq, _, from)| now >= from && self.acks(datagram, seq));
-            let books = &mut self.receivers[receiver];
-            books.ignored += 1;
-            if let Some((_, round_trip, _)) = resent {
-                books.resent = None;
-                books.sample(round_trip);
-                books.may_extend = true;
-                self.exercised.note(Class::Spurious);
-            }
-            return ensure(after == before.map(|out| out.seq), Rule::OneOutstanding, || {
-                told("something moved")
-            });
+            ensure(own.is_none(), Rule::Ends, "an ack is ignored")?;
+            self.may_be_second_ack(now, receiver, datagram);
+            let unmoved = after == before.map(|out| out.seq);
+            return ensure(unmoved, Rule::OneOutstanding, "what is outstanding changes without an ack");
         }
         let broken = Rule::AckedByItsOwnAck;
-        let Some(out) = own else { return ensure(false, broken, || told("taken for an ack")) };
-        ensure(network.has(receiver, out.seq), broken, || told("the receiver does not have it"))?;
-        ensure(after.is_none(), Rule::OneOutstanding, || told("it stays outstanding"))?;
+        let Some(out) = own else { return ensure(false, broken, "something else is taken for an ack") };
+        ensure(network.has(receiver, out.seq), broken, "the receiver does not have the packet")?;
+        ensure(after.is_none(), Rule::OneOutstanding, "the packet stays outstanding")?;
         let packet = &mut self.seqs[out.seq.0 as usize];
-        ensure(packet.acked_by.is_none(), broken, || told("it was acknowledged before"))?;
+        ensure(packet.acked_by.is_none(), broken, "the packet was acknowledged before")?;
         packet.acked_by = Some(receiver);
         let books = &mut self.receivers[receiver];
         books.outstanding = None;
@@ -354,12 +323,31 @@ impl<'a> Audit<'a> {
         books.last_ack = Some(now - self.start);
         books.may_extend = false;
         let rtt = now.saturating_duration_since(out.first_sent);
+        let interval = out.second_sent - out.first_sent;
         if out.transmissions > 1 {
-            let second = (out.seq, rtt, now + (out.second_sent - out.first_sent) / 2);
-            books.resent = out.held_up.is_zero().then_some(second);
+            books.resent = out.held_up.is_zero().then_some((out.seq, rtt, now + interval / 2));
         } else {
             books.sample(rtt);
         }
+        books.first.get_or_insert(FirstPacket {
+            transmissions: out.transmissions,
+            resent_after: interval,
+            acked_after: rtt,
+        });
         Ok(())
+    }
+
+    /// A second ack of a retransmitted SEQ is a sample, which may extend the running timer.
+    fn may_be_second_ack(&mut self, now: Instant, receiver: usize, datagram: &[u8]) {
+        let resent = self.receivers[receiver].resent;
+        let resent = resent.filter(|&(seq, _, from)| now >= from && self.acks(datagram, seq));
+        let books = &mut self.receivers[receiver];
+        books.ignored += 1;
+        if let Some((_, round_trip, _)) = resent {
+            books.resent = None;
+            books.sample(round_trip);
+            books.may_extend = true;
+            self.exercised.insert(Class::Spurious);
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! `--rebalance` against a clairvoyant split: pings mislead, the acks tell the truth.
 
-use super::machine;
 use super::rng::Rng;
-use super::run::{self, Summary};
+use super::run::{Summary, transfer};
 use super::scenario::{Profile, Scenario};
 use mdalp::protocol::scheduler::Outcome;
 use std::time::Duration;
@@ -28,14 +27,13 @@ impl Receivers {
 
     /// A transfer of this many bytes to them over a network without fault.
     fn scenario(&self, bytes: usize, rebalance: bool) -> Scenario {
-        let profile = |ack: &Duration| Profile { delay: *ack / 2, ..Profile::default() };
+        let profile = |ack: &Duration| Profile::new(*ack / 2, 0.0);
         let receivers = self.pings.iter().copied().zip(self.acks.iter().map(profile)).collect();
         Scenario { rebalance, ..Scenario::usual(1, bytes, receivers) }
     }
 
     fn transfer(&self, bytes: usize, rebalance: bool) -> Summary {
-        let summary = run::run(&self.scenario(bytes, rebalance), &machine::real, false)
-            .unwrap_or_else(|violation| panic!("{self:?}, {bytes} bytes: {violation}"));
+        let summary = transfer(&self.scenario(bytes, rebalance));
         assert_eq!(summary.outcome, Outcome::Complete);
         summary
     }

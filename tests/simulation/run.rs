@@ -5,19 +5,19 @@ mod main_thread;
 mod sender;
 
 use super::audit::{Audit, Rule, Violation};
-use super::machine::{Machine, Maker};
 use super::network::{Arrival, Network};
 use super::rng::Rng;
+use super::sabotage::{Mutant, Mutation};
 use super::scenario::Scenario;
 use super::tally::{Class, Exercised};
 use mdalp::protocol::scheduler::{Outcome, Scheduler, Signal};
+use mdalp::protocol::stop_and_wait::StopAndWait;
 use mdalp::protocol::{SeqRange, WorkerId};
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
-use std::rc::Rc;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Summary {
     pub outcome: Outcome,
@@ -28,108 +28,79 @@ pub struct Summary {
     pub transmissions: u64,
     /// Of these, the ones that came to a receiver after one whose ack is not lost.
     pub spurious: u64,
-    pub steps: u64,
-    /// The first packet to each receiver.
-    pub first: Vec<FirstPacket>,
+    /// The first packet that each receiver has acknowledged, if any.
+    pub first: Vec<Option<FirstPacket>>,
 }
 
-/// How the first packet to a receiver fared.
-#[derive(Clone, Copy, Debug, Default)]
+/// What became of the first packet to a receiver.
+#[derive(Clone, Copy, Debug)]
 pub struct FirstPacket {
     pub transmissions: u32,
-    pub resent_after: Option<Duration>,
-    pub acked_after: Option<Duration>,
+    /// From its first transmission to its second; zero if there is none.
+    pub resent_after: Duration,
+    pub acked_after: Duration,
 }
 
-/// Runs the scenario. With `verbose`, each step is traced to standard error.
+/// Runs the scenario, with a machine that has the mutation, if any. With `verbose`, each step is traced to standard error.
 ///
 /// # Errors
 /// The promise that was broken.
-pub fn run(scenario: &Scenario, maker: Maker<'_>, verbose: bool) -> Result<Summary, Violation> {
-    Simulation::new(scenario, maker, verbose).run()
+pub fn run(scenario: &Scenario, mutation: Option<Mutation>, verbose: bool) -> Result<Summary, Violation> {
+    let run = || Simulation::new(scenario, mutation, verbose).run();
+    let panicked = |_| Err(Violation { rule: Rule::NoPanic, what: "see above" });
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
+}
+
+/// Runs a scenario in which no promise may be broken.
+pub fn transfer(scenario: &Scenario) -> Summary {
+    run(scenario, None, false).unwrap_or_else(|violation| panic!("seed {}: {violation}", scenario.seed))
 }
 
 struct Simulation<'a> {
     scenario: &'a Scenario,
-    maker: Maker<'a>,
     verbose: bool,
     now: Instant,
     start: Instant,
     rng: Rng,
-    events: BinaryHeap<Reverse<Event>>,
-    order: u64,
+    events: BTreeMap<EventKey, Event>,
+    /// How many events there have been.
+    count: u64,
     network: Network,
     audit: Audit<'a>,
     scheduler: Scheduler,
     threads: Vec<Thread>,
     /// What the threads have said and the main thread has not handled yet.
     signals: VecDeque<(WorkerId, Signal)>,
-    /// How much later than wanted the main thread looks again, where the scenario is lazy.
-    laziness: Duration,
+    /// The event that ends the main thread's wait.
+    main_timer: Option<EventKey>,
     /// The main thread is held up until then.
     held_until: Instant,
-    outcome: Option<(Outcome, Instant)>,
-    exercised: Exercised,
-    steps: u64,
+    outcome: Option<(Outcome, Duration)>,
 }
 
 /// A receiver's thread and its socket.
 struct Thread {
-    state: ThreadState,
-    machine: Option<Box<dyn Machine>>,
-    work: VecDeque<SeqRange>,
-    inbox: VecDeque<Rc<[u8]>>,
+    machine: StopAndWait,
+    mutant: Mutant,
+    inbox: VecDeque<Vec<u8>>,
     pending_refusal: bool,
-    /// When its wait ends, and the event that is to end it.
-    wakes_at: Option<Instant>,
-    timer: Option<Instant>,
-    /// What the machine waits for.
+    /// What the machine waits for, and the event that ends the thread's wait.
     until: Instant,
-    first: FirstPacket,
-    first_sent: Option<Instant>,
+    timer: Option<EventKey>,
+    ended: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum ThreadState {
-    NotStarted,
-    WaitingForWork,
-    Sending,
-    Ended,
-}
+/// When, and which of those at the same time comes first.
+type EventKey = (Instant, u64);
 
-struct Event {
-    at: Instant,
-    order: u64,
-    what: What,
-}
-
-enum What {
-    Main,
+enum Event {
+    MainWakes,
+    Work(usize, SeqRange),
+    /// A sender that was held up before a send goes on.
     Resume(usize),
-    Work(usize),
     Timer(usize),
     Arrival(usize, Arrival),
 }
-
-impl Ord for Event {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Event {}
 
 macro_rules! trace {
     ($of:expr, $($text:tt)*) => {
@@ -141,68 +112,60 @@ macro_rules! trace {
 use trace;
 
 impl<'a> Simulation<'a> {
-    fn new(scenario: &'a Scenario, maker: Maker<'a>, verbose: bool) -> Self {
+    fn new(scenario: &'a Scenario, mutation: Option<Mutation>, verbose: bool) -> Self {
         let start = scenario.start();
         let scheduler = scenario.scheduler();
-        let thread = |_| Thread {
-            state: ThreadState::NotStarted,
-            machine: None,
-            work: VecDeque::new(),
+        let thread = |worker| Thread {
+            machine: scheduler.machine(WorkerId(worker)),
+            mutant: Mutant::new(mutation, scenario),
             inbox: VecDeque::new(),
             pending_refusal: false,
-            wakes_at: None,
-            timer: None,
             until: start,
-            first: FirstPacket::default(),
-            first_sent: None,
+            timer: None,
+            ended: false,
         };
         Self {
             scenario,
-            maker,
             verbose,
             now: start + scenario.measuring,
             start,
             rng: Rng::new(scenario.seed ^ 0x7363_6865_6400),
-            events: BinaryHeap::new(),
-            order: 0,
-            network: Network::new(scenario, scheduler.packets(), start),
-            audit: Audit::new(scenario, start),
-            threads: scheduler.workers().iter().map(thread).collect(),
+            events: BTreeMap::new(),
+            count: 0,
+            network: Network::new(scenario),
+            audit: Audit::new(scenario),
+            threads: (0..scenario.receivers.len()).map(thread).collect(),
             scheduler,
             signals: VecDeque::new(),
-            laziness: Duration::ZERO,
+            main_timer: None,
             held_until: start,
             outcome: None,
-            exercised: Exercised::default(),
-            steps: 0,
         }
     }
 
     fn run(mut self) -> Result<Summary, Violation> {
-        self.main_thread_runs()?;
+        self.wake_main(self.now);
         // After the main thread's end the others go on until they notice, and must not send any more.
-        while let Some(Reverse(event)) = self.events.pop() {
-            self.now = self.now.max(event.at);
-            self.steps += 1;
-            match event.what {
-                What::Main => self.main_thread_wakes()?,
-                What::Resume(worker) => self.send_range(worker, true)?,
-                What::Work(worker) => self.thread_gets_work(worker)?,
-                What::Timer(worker) => self.timer_fires(worker, event.at)?,
-                What::Arrival(worker, arrival) => self.arrives(worker, arrival),
+        while let Some(((at, _), event)) = self.events.pop_first() {
+            self.now = at;
+            match event {
+                Event::MainWakes => self.main_wakes()?,
+                Event::Work(worker, range) => self.begin(worker, range)?,
+                Event::Resume(worker) => self.send_range(worker, true)?,
+                Event::Timer(worker) => self.timer_fires(worker)?,
+                Event::Arrival(worker, arrival) => self.arrives(worker, arrival),
             }
         }
-        let Some((outcome, at)) = self.outcome else {
-            return Err(Violation { rule: Rule::Ends, what: "the main thread waits for ever".to_owned() });
-        };
-        let elapsed = at - self.start;
+        let forever = Violation { rule: Rule::Ends, what: "the main thread waits forever" };
+        let (outcome, elapsed) = self.outcome.ok_or(forever)?;
         trace!(self, "ended {outcome:?} after {elapsed:?}");
         Ok(self.summary(outcome, elapsed))
     }
 
-    fn at(&mut self, at: Instant, what: What) {
-        self.order += 1;
-        self.events.push(Reverse(Event { at, order: self.order, what }));
+    fn at(&mut self, at: Instant, event: Event) -> EventKey {
+        self.count += 1;
+        self.events.insert((at, self.count), event);
+        (at, self.count)
     }
 
     /// How late a thread wakes up.
@@ -220,35 +183,30 @@ impl<'a> Simulation<'a> {
         stall
     }
 
-    fn summary(mut self, outcome: Outcome, elapsed: Duration) -> Summary {
-        for (class, noted) in [
-            (Class::Single, self.scenario.single.is_some()),
-            (Class::ManyReceivers, self.scenario.receivers.len() > 10),
-            (Class::SameAddress, self.scenario.list.len() > self.scenario.receivers.len()),
-            (Class::LargePayload, self.scenario.payload.len() > 100_000),
+    fn summary(self, outcome: Outcome, elapsed: Duration) -> Summary {
+        let (scenario, complete) = (self.scenario, outcome == Outcome::Complete);
+        let mut exercised = &self.network.exercised | &self.audit.exercised;
+        let classes = [
+            (Class::Single, scenario.single.is_some()),
+            (Class::ManyReceivers, scenario.receivers.len() > 10),
+            (Class::SameAddress, scenario.list.len() > scenario.receivers.len()),
+            (Class::LargePayload, scenario.payload.len() > 100_000),
+            (Class::AllExpired, scenario.expiry.is_some_and(|expiry| elapsed >= expiry)),
             (Class::Deadline, outcome == Outcome::Deadline),
             (Class::GivenUp, outcome == Outcome::Incomplete),
-            (Class::Complete, outcome == Outcome::Complete),
-            (Class::HadToComplete, self.scenario.must_complete()),
-            (
-                Class::CompleteAfterLoss,
-                outcome == Outcome::Complete && self.audit.exercised.has(Class::Death),
-            ),
-        ] {
-            if noted {
-                self.exercised.note(class);
-            }
-        }
-        let workers = self.scheduler.workers();
+            (Class::Complete, complete),
+            (Class::HadToComplete, scenario.must_complete()),
+            (Class::CompleteAfterLoss, complete && exercised.contains(&Class::Death)),
+        ];
+        exercised.extend(classes.into_iter().filter_map(|(class, noted)| noted.then_some(class)));
         Summary {
             outcome,
             elapsed,
-            exercised: self.exercised | self.network.exercised | self.audit.exercised,
+            exercised,
             packets: self.scheduler.packets(),
-            transmissions: workers.iter().map(|worker| worker.lane().transmissions()).sum(),
+            transmissions: self.scheduler.workers().iter().map(|worker| worker.lane().transmissions()).sum(),
             spurious: self.network.spurious(),
-            steps: self.steps,
-            first: self.threads.iter().map(|thread| thread.first).collect(),
+            first: self.audit.first_packets(),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod receivers;
 
 use super::rng::Rng;
-pub use crate::loopback::{Condition, Fault, When};
+use crate::loopback::{self, Fault, Rule, When};
 use mdalp::protocol::plan::{self, Plan};
 use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::scheduler::{Config, Scheduler};
@@ -53,44 +53,41 @@ pub struct Scheduling {
     /// How often a sender is held up between a poll and its send, or the main thread before it looks, and how long at most.
     pub stall: f64,
     pub longest_stall: Duration,
-    /// Idle looks of the main thread become rare when nothing happens; only where the exact end does not matter.
-    pub lazy_ticks: bool,
 }
 
 /// A receiver and the way there and back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Profile {
-    /// Probabilities there and back.
-    pub loss: [f64; 2],
-    pub duplication: [f64; 2],
-    pub corruption: [f64; 2],
-    pub truncation: [f64; 2],
     /// One way.
     pub delay: Duration,
     /// The delay varies by this part of itself.
     pub jitter: f64,
-    pub spike: f64,
-    pub longest_spike: Duration,
-    /// How often something comes with an ack that nobody asked for.
-    pub stray: f64,
-    pub garbage: f64,
-    pub flood: f64,
-    /// What becomes of it, in order.
-    pub fates: Vec<Fate>,
+    /// The probability that a data packet is duplicated on its way.
+    pub duplication: f64,
+    /// When its port opens, and what else may happen to packets and acks, as the loopback servers play it.
+    pub script: loopback::Receiver,
     /// Whether every retransmission of a packet is acknowledged, and soon.
     pub reliable: bool,
-    /// What else it does, as the loopback servers say it.
-    pub rules: Vec<(When, Fault)>,
     pub start: Start,
 }
 
-/// What a receiver turns to after this many acks.
-#[derive(Clone, Copy, Debug)]
-pub struct Fate {
-    pub after: u32,
-    pub condition: Condition,
-    /// For ever if `None`.
-    pub lasts: Option<Duration>,
+impl Profile {
+    /// A receiver that acknowledges everything.
+    pub fn new(delay: Duration, jitter: f64) -> Self {
+        let script = loopback::Receiver::named("");
+        Self { delay, jitter, duplication: 0.0, script, reliable: false, start: Start::Fine }
+    }
+
+    pub fn add(&mut self, when: When, fault: Fault) {
+        self.script.rules.push(Rule { when, fault });
+    }
+
+    /// As the loopback servers play it.
+    pub fn receiver(&self) -> loopback::Receiver {
+        // The delay is at least this one, and at most more by that part of it.
+        let mean = self.delay.mul_f64(1.0 + self.jitter / 2.0);
+        self.script.clone().ack_delay(mean).jitter(self.delay.mul_f64(self.jitter / 12f64.sqrt()))
+    }
 }
 
 /// Whether its thread can begin.
@@ -115,25 +112,19 @@ impl Scenario {
         let list = list(distinct, &mut rng);
         let payload = payload(&mut rng);
         let timing = timing(&mut rng);
-        let mut receivers = receivers::profiles(distinct, payload.len(), timing, &mut rng);
-        if rng.chance(0.7) {
-            receivers::make_reliable(&mut receivers, timing, &mut rng);
-        }
+        let receivers = receivers::profiles(distinct, payload.len(), timing, &mut rng);
         let (latencies, pinged) = latencies(&list, &receivers, &mut rng);
         let single = rng.chance(0.12).then(|| rng.below(list.len()));
-        let measuring = Duration::from_secs_f64(rng.unit() * rng.unit());
-        let about =
-            measuring.as_secs_f64() + expected_seconds(&list, &receivers, &latencies, single, payload.len());
-        Self {
+        let mut scenario = Self {
             seed,
             tid: Tid(rng.choose(&[0, 1, 7, 3740, u64::MAX])),
             single,
             failover: rng.chance(0.85),
             rebalance: rng.chance(0.4),
-            deadline: rng.chance(0.12).then(|| Duration::from_secs_f64(about * rng.between(0.1, 4.0))),
-            expiry: rng.chance(0.05).then(|| Duration::from_secs_f64(about * rng.between(0.1, 1.5))),
+            deadline: None,
+            expiry: None,
             bottleneck: Duration::ZERO,
-            measuring,
+            measuring: Duration::from_secs_f64(rng.unit() * rng.unit()),
             scheduling: scheduling(timing, &mut rng),
             timing,
             payload,
@@ -141,7 +132,27 @@ impl Scenario {
             latencies,
             pinged: pinged && single.is_none(),
             receivers,
+        };
+        let expected = scenario.expected_seconds();
+        let mut limit = |chance, least, most| {
+            rng.chance(chance).then(|| Duration::from_secs_f64(expected * rng.between(least, most)))
+        };
+        (scenario.deadline, scenario.expiry) = (limit(0.12, 0.1, 4.0), limit(0.05, 0.1, 1.5));
+        if let Some(expiry) = scenario.expiry {
+            let add = |receiver: &mut Profile| receiver.add(When::SinceAssigned(expiry), Fault::Silent(None));
+            scenario.receivers.iter_mut().for_each(add);
         }
+        scenario
+    }
+
+    /// How long it takes without any fault, about.
+    fn expected_seconds(&self) -> f64 {
+        let seconds = |(range, &receiver): (&SeqRange, &usize)| {
+            let Profile { delay, jitter, .. } = self.receivers[receiver];
+            f64::from(range.packets()) * delay.as_secs_f64() * (2.0 + jitter)
+        };
+        let longest = self.plan().ranges().iter().zip(&self.list).map(seconds).fold(0.0, f64::max);
+        self.measuring.as_secs_f64() + longest
     }
 
     /// A transfer of `bytes` to these receivers, each with its ping, by a client with the default options.
@@ -287,7 +298,6 @@ fn timing(rng: &mut Rng) -> RtoConfig {
 
 fn scheduling(timing: RtoConfig, rng: &mut Rng) -> Scheduling {
     let exact = Scheduling {
-        lazy_ticks: true,
         stall: rng.choose(&[0.0, 0.0, 0.01, 0.1]),
         longest_stall: rng.log_seconds(1e-3, timing.give_up.as_secs_f64() * 2.0),
         ..Scheduling::default()
@@ -308,26 +318,5 @@ fn latencies(list: &[usize], receivers: &[Profile], rng: &mut Rng) -> (Vec<Durat
         3 => (list.iter().map(|i| truth(i).mul_f64(rng.log_between(0.01, 100.0))).collect(), true),
         4 => (vec![Duration::ZERO; list.len()], true),
         _ => (vec![Duration::from_millis(1); list.len()], false),
-    }
-}
-
-/// How long it takes without any fault, about.
-fn expected_seconds(
-    list: &[usize],
-    receivers: &[Profile],
-    latencies: &[Duration],
-    single: Option<usize>,
-    len: usize,
-) -> f64 {
-    let seconds = |receiver: usize, bytes: u64| {
-        let profile = &receivers[receiver];
-        bytes.div_ceil(100) as f64 * profile.delay.as_secs_f64() * (2.0 + profile.jitter)
-    };
-    match single {
-        Some(index) => seconds(list[index], len as u64),
-        None => {
-            let shares = plan::shares(len as u64, latencies);
-            list.iter().zip(shares).map(|(&i, share)| seconds(i, share)).fold(0.0, f64::max)
-        }
     }
 }

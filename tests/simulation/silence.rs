@@ -1,8 +1,8 @@
-//! How long it takes when nobody ever answers.
+//! How long it takes when no receiver ever answers.
 
-use super::machine;
-use super::run;
-use super::scenario::{Condition, Fate, Scenario, Start};
+use super::run::transfer;
+use super::scenario::{Profile, Scenario, Start};
+use crate::loopback::Receiver;
 use mdalp::protocol::scheduler::Outcome;
 
 /// The scenario of the seed, with receivers that are all dead from the beginning.
@@ -10,10 +10,9 @@ fn dead(seed: u64) -> Scenario {
     let mut scenario = Scenario::of_seed(seed);
     scenario.deadline = None;
     scenario.scheduling.stall = 0.0;
-    for receiver in &mut scenario.receivers {
-        receiver.fates = vec![Fate { after: 0, condition: Condition::Silent, lasts: None }];
-        receiver.reliable = false;
-        receiver.start = Start::Fine;
+    for profile in &mut scenario.receivers {
+        let script = Receiver::named("").silent();
+        *profile = Profile { script, reliable: false, start: Start::Fine, ..profile.clone() };
     }
     scenario
 }
@@ -22,18 +21,14 @@ fn dead(seed: u64) -> Scenario {
 #[test]
 fn if_nobody_ever_answers_the_transfer_ends_after_one_give_up_time() {
     let mut runs = 0;
-    for seed in 0..300 {
-        let scenario = dead(seed);
-        let plan = scenario.plan();
-        if scenario.single.is_none() && plan.ranges().iter().any(|range| range.is_empty()) {
+    for scenario in (0..300).map(dead) {
+        if scenario.single.is_none() && scenario.plan().ranges().iter().any(|range| range.is_empty()) {
             continue;
         }
-        let summary =
-            run::run(&scenario, &machine::real, false).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        let (summary, seed) = (transfer(&scenario), scenario.seed);
         assert_eq!(summary.outcome, Outcome::Incomplete, "seed {seed}");
         let give_up = scenario.timing.give_up;
-        let scheduling = scenario.scheduling;
-        let late = give_up.mul_f64(scheduling.late) + scheduling.latency * 100;
+        let late = give_up.mul_f64(scenario.scheduling.late) + scenario.scheduling.latency * 100;
         let took = summary.elapsed - scenario.measuring;
         assert!(took >= give_up && took <= give_up + late, "seed {seed}: {took:?}, give-up {give_up:?}");
         runs += 1;
@@ -45,11 +40,9 @@ fn if_nobody_ever_answers_the_transfer_ends_after_one_give_up_time() {
 #[test]
 fn a_byte_for_dead_receivers_takes_a_give_up_time_for_each_of_them() {
     let mut scenario = dead(0);
-    scenario.single = None;
-    scenario.failover = true;
+    (scenario.single, scenario.failover) = (None, true);
     scenario.payload.truncate(1);
     scenario.scheduling = Default::default();
-    let summary = run::run(&scenario, &machine::real, false).unwrap();
-    let took = summary.elapsed - scenario.measuring;
+    let took = transfer(&scenario).elapsed - scenario.measuring;
     assert_eq!(took, scenario.timing.give_up * scenario.receivers.len() as u32);
 }

@@ -1,13 +1,13 @@
-//! What a run exercised, and how many runs did: so that it shows when the simulation has gone toothless.
+//! What a run exercised, and how many runs did: so that it shows what the simulation no longer covers.
 
 use super::run::Summary;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::AddAssign;
 
 macro_rules! classes {
     ($($class:ident $least:literal $text:literal,)*) => {
         /// What a run may exercise.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Class { $($class,)* }
 
         impl Class {
@@ -57,88 +57,50 @@ classes! {
 }
 
 /// What one run exercised.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Exercised(u64);
-
-impl Exercised {
-    pub fn note(&mut self, class: Class) {
-        self.0 |= 1 << class as u32;
-    }
-
-    pub fn has(self, class: Class) -> bool {
-        self.0 >> class as u32 & 1 == 1
-    }
-}
+pub type Exercised = BTreeSet<Class>;
 
 /// How many runs exercised what.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub struct Tally {
     pub runs: u64,
-    pub packets: u64,
-    pub transmissions: u64,
-    pub steps: u64,
-    counts: [u64; Class::ALL.len()],
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self { runs: 0, packets: 0, transmissions: 0, steps: 0, counts: [0; Class::ALL.len()] }
-    }
+    packets: u64,
+    transmissions: u64,
+    counts: BTreeMap<Class, u64>,
 }
 
 impl Tally {
     pub fn add(&mut self, summary: &Summary) {
-        let exercised = summary.exercised;
         self.runs += 1;
         self.packets += u64::from(summary.packets);
         self.transmissions += summary.transmissions;
-        self.steps += summary.steps;
-        for &(class, ..) in Class::ALL {
-            self.counts[class as usize] += u64::from(exercised.has(class));
+        for &class in &summary.exercised {
+            *self.counts.entry(class).or_default() += 1;
         }
+    }
+
+    fn count(&self, class: Class) -> u64 {
+        self.counts.get(&class).copied().unwrap_or_default()
     }
 
     /// The classes that too few runs exercised.
-    pub fn toothless(&self) -> Vec<String> {
-        Class::ALL
-            .iter()
-            .filter(|&&(class, least, _)| self.counts[class as usize] * 1000 < least * self.runs)
-            .map(|&(class, least, text)| {
-                format!("{text}: {} of {} runs, not {least} in 1000", self.counts[class as usize], self.runs)
-            })
-            .collect()
-    }
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.runs += other.runs;
-        self.packets += other.packets;
-        self.transmissions += other.transmissions;
-        self.steps += other.steps;
-        for (count, more) in self.counts.iter_mut().zip(other.counts) {
-            *count += more;
-        }
+    pub fn uncovered(&self) -> Vec<String> {
+        let too_few = |&&(class, least, _): &&(Class, u64, _)| self.count(class) * 1000 < least * self.runs;
+        let told = |&(class, least, text): &(Class, u64, &str)| {
+            format!("{text}: {} of {} runs, not {least} in 1000", self.count(class), self.runs)
+        };
+        Class::ALL.iter().filter(too_few).map(told).collect()
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, packets, transmissions, steps, .. } = self;
-        writeln!(f, "{runs} transfers, {packets} packets, {transmissions} transmissions, {steps} steps")?;
+        let Self { runs, packets, transmissions, .. } = self;
+        writeln!(f, "{runs} transfers, {packets} packets, {transmissions} transmissions")?;
         for &(class, _, text) in Class::ALL {
-            let count = self.counts[class as usize];
+            let count = self.count(class);
             let share = 100.0 * count as f64 / (*runs).max(1) as f64;
             writeln!(f, "{count:>10} {share:>6.2} %  {text}")?;
         }
         Ok(())
-    }
-}
-
-impl std::ops::BitOr for Exercised {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
     }
 }

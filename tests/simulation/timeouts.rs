@@ -34,12 +34,11 @@
 //!
 //! `MDALP_TABLE=300 cargo test --test mdalp timeouts -- --nocapture` prints the right half.
 
-use super::machine;
 use super::rng::Rng;
-use super::run::{self, Summary};
-use super::scenario::{Fate, Profile, Scenario, Scheduling};
+use super::run::transfer;
+use super::scenario::{Profile, Scenario, Scheduling};
 use super::tally::Class;
-use crate::loopback::{Condition, Fault, When};
+use crate::loopback::{Fault, When};
 use mdalp::protocol::scheduler::Outcome;
 use std::time::Duration;
 
@@ -108,16 +107,16 @@ fn plain(_: &mut Scenario, _: &mut Rng) {}
 fn heavy_tailed(scenario: &mut Scenario, _: &mut Rng) {
     for receiver in &mut scenario.receivers {
         for (chance, times) in [(0.3, 1), (0.1, 5), (0.02, 50)] {
-            receiver.rules.push((When::Chance(chance), Fault::Spike(receiver.delay * times)));
+            receiver.add(When::Chance(chance), Fault::Spike(receiver.delay * times));
         }
     }
 }
 
 fn slower_for_a_while(scenario: &mut Scenario, _: &mut Rng) {
     for (range, receiver) in scenario.plan().ranges().iter().zip(&mut scenario.receivers) {
-        let transmissions = (6..12).flat_map(|n| (1..30).map(move |nth| (range.first().0 + n, nth)));
-        let slow = Fault::Delay(receiver.delay * 19);
-        receiver.rules.extend(transmissions.map(|(seq, nth)| (When::At { seq, nth }, slow.clone())));
+        for (n, nth) in (6..12).flat_map(|n| (1..30).map(move |nth| (n, nth))) {
+            receiver.add(When::At { seq: range.first().0 + n, nth }, Fault::Delay(receiver.delay * 19));
+        }
     }
 }
 
@@ -129,34 +128,32 @@ fn recorded(scenario: &mut Scenario, lost: &[u32]) {
         let width = deviation * 6_f64.sqrt();
         let least = (ack - width) / 2.0;
         scenario.latencies[index] = ms(ping);
-        let rules = lost.iter().map(|seq| loses(*seq)).collect();
-        scenario.receivers[index] =
-            Profile { delay: ms(least), jitter: width / least, rules, ..Profile::default() };
+        scenario.receivers[index] = Profile::new(ms(least), width / least);
+        lost.iter().for_each(|&seq| lose_first(&mut scenario.receivers[index], seq));
     }
 }
 
 /// The first transmission of this SEQ is lost.
-fn loses(seq: u32) -> (When, Fault) {
-    (When::At { seq, nth: 1 }, Fault::LoseData)
+fn lose_first(receiver: &mut Profile, seq: u32) {
+    receiver.add(When::At { seq, nth: 1 }, Fault::LoseData);
 }
 
 fn bursts(scenario: &mut Scenario, rng: &mut Rng) {
     for receiver in &mut scenario.receivers {
         let mut after = 0;
-        let mut burst = || {
+        for _ in 0..4 {
             after += 1 + rng.below(8) as u32;
-            silence(after, receiver.delay.mul_f64(rng.between(1.0, 8.0)))
-        };
-        receiver.fates = (0..4).map(|_| burst()).collect();
+            silence(receiver, after, receiver.delay.mul_f64(rng.between(1.0, 8.0)));
+        }
     }
 }
 
 fn outage(scenario: &mut Scenario, seconds: u64) {
-    scenario.receivers.iter_mut().for_each(|r| r.fates = vec![silence(5, Duration::from_secs(seconds))]);
+    scenario.receivers.iter_mut().for_each(|receiver| silence(receiver, 5, Duration::from_secs(seconds)));
 }
 
-fn silence(after: u32, lasts: Duration) -> Fate {
-    Fate { after, condition: Condition::Silent, lasts: Some(lasts) }
+fn silence(receiver: &mut Profile, after: u32, lasts: Duration) {
+    receiver.add(When::AfterAcks(after), Fault::Silent(Some(lasts)));
 }
 
 fn mode_2(scenario: &mut Scenario, _: &mut Rng) {
@@ -178,28 +175,35 @@ impl Population {
             let ping = rng.log_between(self.ping.0, self.ping.1);
             let processing = rng.between(self.processing.0, self.processing.1);
             let delay = ms((ping * rng.log_between(self.ratio.0, self.ratio.1) + processing) / 2.0);
-            (ms(ping), Profile { delay, jitter: 0.1, loss: [self.loss; 2], ..Profile::default() })
+            (ms(ping), Profile::new(delay, 0.1))
         });
         let mut scenario = Scenario::usual(seed, bytes, receivers.collect());
         // As threads are: a wait ends late, never early.
         scenario.scheduling = Scheduling { late: 0.1, ..Scheduling::default() };
         (self.special)(&mut scenario, &mut rng);
+        for receiver in &mut scenario.receivers {
+            receiver.add(When::Chance(self.loss), Fault::LoseData);
+            receiver.add(When::Chance(self.loss), Fault::LoseAck);
+        }
         scenario
     }
-}
-
-fn transfer(scenario: &Scenario) -> Summary {
-    run::run(scenario, &machine::real, false).unwrap_or_else(|v| panic!("seed {}: {v}", scenario.seed))
 }
 
 /// What a transfer takes whose sender knows which packets are lost, about: see the top.
 fn bound(mut scenario: Scenario) -> Duration {
     let (mut expected, mut silent) = (1.0_f64, Duration::ZERO);
     for receiver in &mut scenario.receivers {
-        expected = expected.max(1.0 / receiver.loss.iter().map(|loss| 1.0 - loss).product::<f64>());
-        silent = silent.max(receiver.fates.drain(..).filter_map(|fate| fate.lasts).sum());
-        receiver.loss = [0.0; 2];
-        receiver.rules.retain(|(_, fault)| *fault != Fault::LoseData);
+        let (mut arrives, mut silences) = (1.0, Duration::ZERO);
+        receiver.script.rules.retain(|rule| {
+            match (&rule.when, &rule.fault) {
+                (When::Chance(loss), Fault::LoseData | Fault::LoseAck) => arrives *= 1.0 - loss,
+                (_, Fault::Silent(Some(time))) => silences += *time,
+                (_, Fault::LoseData) => {}
+                _ => return true,
+            }
+            false
+        });
+        (expected, silent) = (expected.max(1.0 / arrives), silent.max(silences));
     }
     // A sender that waits for every ack.
     scenario.timing.fixed = true;
@@ -229,7 +233,7 @@ impl Figures {
             let summary = transfer(&scenario);
             spurious += summary.spurious;
             packets += summary.packets;
-            given_up += u32::from(summary.exercised.has(Class::Death));
+            given_up += u32::from(summary.exercised.contains(&Class::Death));
             ratios.push(summary.elapsed.as_secs_f64() / bound(scenario).as_secs_f64());
         }
         ratios.sort_by(f64::total_cmp);
@@ -275,15 +279,13 @@ fn first_packets_are_seldom_retransmitted_spuriously_and_soon_when_lost() {
         let (mut spurious, mut seconds) = (0, 0.0);
         for seed in 0..SEEDS {
             let mut scenario = population.scenario(seed, RECEIVERS, 200 * RECEIVERS);
-            let in_time = |acked: Duration| acked < Duration::from_secs(3);
-            let first = transfer(&scenario).first;
-            spurious +=
-                first.iter().filter(|f| f.acked_after.is_some_and(in_time) && f.transmissions > 1).count();
+            let first = |scenario: &Scenario| transfer(scenario).first.into_iter().map(Option::unwrap);
+            let in_time = Duration::from_secs(3);
+            spurious += first(&scenario).filter(|f| f.acked_after < in_time && f.transmissions > 1).count();
             for (range, receiver) in scenario.plan().ranges().iter().zip(&mut scenario.receivers) {
-                receiver.rules.push(loses(range.first().0));
+                lose_first(receiver, range.first().0);
             }
-            let resent = transfer(&scenario).first;
-            seconds += resent.iter().map(|f| f.resent_after.unwrap().as_secs_f64()).sum::<f64>();
+            seconds += first(&scenario).map(|f| f.resent_after.as_secs_f64()).sum::<f64>();
         }
         let count = (RECEIVERS as u64 * SEEDS) as f64;
         let (spurious, seconds) = (spurious as f64 / count, seconds / count);
@@ -300,7 +302,7 @@ fn a_long_constant_round_trip_settles_after_the_first_packet() {
         let mut scenario = NEAR.scenario(0, 1, 3000);
         scenario.receivers[0].delay = Duration::from_secs(seconds) / 2;
         let summary = transfer(&scenario);
-        let after_the_first = summary.spurious - u64::from(summary.first[0].transmissions - 1);
+        let after_the_first = summary.spurious - u64::from(summary.first[0].unwrap().transmissions - 1);
         assert_eq!(summary.outcome, Outcome::Complete);
         assert!(after_the_first * 10 <= u64::from(summary.packets), "{seconds} s: {after_the_first}");
     }

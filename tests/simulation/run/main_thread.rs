@@ -1,36 +1,34 @@
 //! The main thread: it hands over what is pending, and does what the scheduler says.
 
-use super::{Simulation, ThreadState, What, trace};
+use super::{Event, Simulation, trace};
 use crate::simulation::audit::Check;
 use crate::simulation::scenario::Start;
 use crate::simulation::tally::Class;
 use mdalp::protocol::scheduler::{Signal, Step};
 use mdalp::protocol::stop_and_wait::ExitReason;
 use mdalp::protocol::{LossReason, SeqRange, WorkerId};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Simulation<'_> {
-    pub(super) fn main_thread_wakes(&mut self) -> Check {
-        if self.now < self.held_until {
-            return Ok(());
+    /// Ends the main thread's wait at this time, unless it ends before; one that is held up comes later.
+    pub(super) fn wake_main(&mut self, at: Instant) {
+        let at = at.max(self.held_until);
+        if self.outcome.is_some() || self.main_timer.is_some_and(|(before, _)| before <= at) {
+            return;
         }
-        if self.outcome.is_none()
-            && let Some(stall) = self.stall()
-        {
-            self.exercised.note(Class::MainStall);
-            self.held_until = self.now + stall;
-            self.at(self.held_until, What::Main);
-            return Ok(());
+        if let Some(later) = self.main_timer.take() {
+            self.events.remove(&later);
         }
-        self.main_thread_runs()
+        self.main_timer = Some(self.at(at, Event::MainWakes));
     }
 
-    pub(super) fn main_thread_runs(&mut self) -> Check {
-        if self.outcome.is_some() {
+    pub(super) fn main_wakes(&mut self) -> Check {
+        self.main_timer = None;
+        if let Some(stall) = self.stall() {
+            self.audit.exercised.insert(Class::MainStall);
+            self.held_until = self.now + stall;
+            self.wake_main(self.held_until);
             return Ok(());
-        }
-        if !self.signals.is_empty() {
-            self.laziness = Duration::ZERO;
         }
         while let Some((worker, signal)) = self.signals.pop_front() {
             trace!(self, "receiver {worker:?}: {signal:?}");
@@ -48,47 +46,32 @@ impl Simulation<'_> {
                 }
                 Step::Wait(until) => {
                     self.audit.settled(&self.scheduler)?;
-                    self.look_again(until);
+                    if let Some(until) = until {
+                        let at = until.max(self.now) + self.latency();
+                        self.wake_main(at);
+                    }
                     return Ok(());
                 }
                 Step::Done(outcome) => {
+                    let elapsed = self.now - self.start;
                     self.audit.settled(&self.scheduler)?;
-                    self.audit.ends(outcome, self.now - self.start, &self.scheduler, &self.network)?;
-                    self.outcome = Some((outcome, self.now));
+                    self.audit.ends(outcome, elapsed, &self.scheduler, &self.network)?;
+                    self.outcome = Some((outcome, elapsed));
                     return Ok(());
                 }
             }
         }
-    }
-
-    /// A thread that waits is woken late, but a lazy one only where the exact end does not matter.
-    fn look_again(&mut self, until: Option<Instant>) {
-        let Some(until) = until else { return };
-        let deadline = self.scenario.deadline.map(|limit| self.start + limit);
-        let mut at = until.max(self.now) + self.latency();
-        if self.scenario.scheduling.lazy_ticks {
-            self.laziness = (self.laziness * 17 / 16 + Duration::from_millis(3)).min(Duration::from_secs(10));
-            at = deadline.unwrap_or(at + self.laziness).min(at + self.laziness);
-        }
-        self.at(at, What::Main);
     }
 
     fn assign(&mut self, worker: WorkerId, range: SeqRange) {
         trace!(self, "receiver {worker:?} gets SEQ {range}");
-        let at = self.now + self.latency();
-        let start = self.scenario.receivers[worker.0].start;
-        let thread = &mut self.threads[worker.0];
-        if thread.state == ThreadState::NotStarted {
-            if start == Start::NoThread {
-                self.exercised.note(Class::Unusable);
-                let reason = LossReason::LocalFailure { what: "thread", error: String::new() };
-                self.scheduler.handle(self.now, worker, Signal::Exited(ExitReason::Lost(reason)));
-                return;
-            }
-            thread.machine = Some((self.maker)(self.scenario, &self.scheduler, worker));
-            thread.state = ThreadState::WaitingForWork;
+        if self.scenario.receivers[worker.0].start == Start::NoThread {
+            self.audit.exercised.insert(Class::Unusable);
+            let reason = LossReason::LocalFailure { what: "thread", error: String::new() };
+            self.scheduler.handle(self.now, worker, Signal::Exited(ExitReason::Lost(reason)));
+            return;
         }
-        thread.work.push_back(range);
-        self.at(at, What::Work(worker.0));
+        let at = self.now + self.latency();
+        self.at(at, Event::Work(worker.0, range));
     }
 }
