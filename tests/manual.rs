@@ -1,20 +1,24 @@
-//! The manual, `--help`, the parser, the exit statuses, the README and the change log say the same.
+//! The manual, `--help`, the parser, the completions, the exit statuses, the README and the change log say the same.
 
 use crate::loopback::{Receiver, Script, Servers, Verdict, ms, wire};
-use crate::support::{self, PayloadFile, agree, has_tool, payload, sending};
+use crate::support::{PROGRAM, PayloadFile, Scratch, agree, has_tool, payload, run, sending};
 use crate::tidy::sources;
-use mdalp::cli::{self, Command, HELP};
+use mdalp::cli::{self, HELP};
 use mdalp::protocol::message::{Ack, DataPacket, INTENT};
 use mdalp::protocol::{Assignment, MAX_PACKET_PAYLOAD, QUEUE_SLOT, Seq, TRANSACTION_LIFETIME, Tid, plan};
 use mdalp::{ExitStatus, Options};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::process;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const MAN: &str = include_str!("../man/mdalp.1");
 const PROTOCOL: &str = include_str!("../man/mdalp.7");
+const BASH: &str = include_str!("../man/completions/mdalp.bash");
+const ZSH: &str = include_str!("../man/completions/_mdalp");
+const FISH: &str = include_str!("../man/completions/mdalp.fish");
 const PARSER: &str = include_str!("../src/cli/mod.rs");
 const README: &str = include_str!("../README.md");
 const DEMO: &str = include_str!("scripts/demo.sh");
@@ -22,44 +26,64 @@ const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 
 #[test]
 fn help_and_the_manual_describe_the_same_options() {
-    let names = |options: Vec<Entry>| options.into_iter().map(|o| (o.long, o.short, o.takes_value));
+    let names = |options: Vec<Entry>| options.into_iter().map(|option| (option.flags, option.takes_value));
     assert!(in_help().len() > 20, "the help text is not understood");
     agree("man/mdalp.1, OPTIONS, against --help", names(in_help()), names(in_man()));
 }
 
 #[test]
 fn the_synopsis_names_every_option_once() {
-    let synopsis = man_section("SYNOPSIS");
-    let words: Vec<&str> = synopsis.split_whitespace().map(|word| word.trim_start_matches('.')).collect();
-    let mut shown = Vec::new();
-    for (i, _) in words.iter().enumerate().filter(|(_, word)| **word == "Fl") {
-        match words[i + 1].strip_prefix('-') {
-            Some(long) => shown.push(long.to_owned()),
-            None => shown.extend(words[i + 1].chars().map(String::from)),
-        }
-    }
-    assert!(synopsis.contains(".Fl h | V"));
-    shown.push("V".to_owned());
-    let expected = in_man().into_iter().map(|o| o.short.map_or(o.long, String::from));
-    agree("man/mdalp.1, SYNOPSIS, against OPTIONS", expected, shown);
+    let synopsis = section(MAN, "SYNOPSIS").replace("Fl h | V", "Fl hV");
+    let words = synopsis.split("Fl ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
+    let flags = words.flat_map(|word| match word.starts_with('-') {
+        true => vec![format!("-{word}")],
+        false => word.chars().map(|c| format!("-{c}")).collect(),
+    });
+    let expected = in_man().into_iter().map(|option| option.flags[0].clone());
+    agree("man/mdalp.1, SYNOPSIS, against OPTIONS", expected, flags);
+}
+
+#[test]
+fn completions_offer_the_options_of_the_help_text() {
+    let flags = || in_help().into_iter().flat_map(|option| option.flags);
+    let bash = BASH.split("words='").last().unwrap().split('\'').next().unwrap().split_whitespace();
+    agree("man/completions/mdalp.bash, against --help", flags(), bash.map(String::from));
+
+    let zsh = ZSH.split("_arguments -s -S").last().unwrap();
+    let words = zsh.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let zsh: BTreeSet<_> =
+        words.filter(|word| word.starts_with('-') && *word != "-").map(String::from).collect();
+    agree("man/completions/_mdalp, against --help", flags(), zsh);
+
+    let words: Vec<&str> = FISH.split_whitespace().collect();
+    let fish = words.windows(2).filter_map(|pair| match pair[0] {
+        "-s" => Some(format!("-{}", pair[1])),
+        "-l" => Some(format!("--{}", pair[1])),
+        _ => None,
+    });
+    agree("man/completions/mdalp.fish, against --help", flags(), fish);
 }
 
 #[test]
 fn the_parser_knows_every_option_of_the_help_text_and_no_others() {
     let options = in_help();
     for option in &options {
-        let spellings = [Some(format!("--{}", option.long)), option.short.map(|c| format!("-{c}"))];
-        for spelling in spellings.into_iter().flatten() {
-            let mut line = vec![spelling.clone()];
-            line.extend(option.takes_value.then(|| sample(&option.long).to_owned()));
-            assert_eq!(refusal(&line), None, "{spelling}");
+        let value = match option.long() {
+            "--addr" | "--bind" => "192.0.2.1",
+            "--progress" => "never",
+            _ => "2",
+        };
+        for flag in &option.flags {
+            let words = [flag, value];
+            assert_eq!(refusal(&words[..1 + usize::from(option.takes_value)]), None, "{flag}");
         }
     }
-    let longs = PARSER.split("Long(\"").skip(1).map(|s| s.split('"').next().unwrap());
-    agree("src/cli/help.txt, against the parser", longs, options.iter().map(|o| o.long.as_str()));
-    let shorts: Vec<char> = options.iter().filter_map(|o| o.short).collect();
-    for c in ('!'..='~').filter(|c| *c != '-' && !shorts.contains(c)) {
-        assert_eq!(refusal(&[format!("-{c}")]), Some(format!("-{c}: unknown option").replace('\\', "\\\\")));
+    let longs = PARSER.split("Long(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let described = options.iter().map(|option| option.long()[2..].to_owned());
+    agree("src/cli/help.txt, against the parser", longs.map(String::from), described);
+    for flag in ('!'..='~').filter(|c| *c != '-').map(|c| format!("-{c}")) {
+        let is_unknown = refusal(&[&flag]) == Some(format!("{flag}: unknown option").replace('\\', "\\\\"));
+        assert_ne!(is_unknown, options.iter().any(|option| option.flags.contains(&flag)), "{flag}");
     }
 }
 
@@ -70,19 +94,18 @@ fn defaults_are_those_of_the_library() {
     assert_eq!(defaults.latencies, None);
     let seconds = |time: Duration| time.as_secs().to_string();
     let expected = [
-        ("mode", "1".to_owned()),
-        ("server", "1".to_owned()),
-        ("bind", "the system's choice".to_owned()),
-        ("receiver-port", defaults.receiver_port.to_string()),
-        ("timeout", seconds(defaults.first_timeout)),
-        ("give-up", seconds(defaults.give_up)),
-        ("deadline", "none".to_owned()),
-        ("intent-timeout", seconds(defaults.intent_timeout)),
-        ("intent-resend", "never".to_owned()),
-        ("latency", "measured".to_owned()),
-        ("progress", "auto".to_owned()),
+        ("--mode", "1".to_owned()),
+        ("--server", "1".to_owned()),
+        ("--bind", "the system's choice".to_owned()),
+        ("--receiver-port", defaults.receiver_port.to_string()),
+        ("--timeout", seconds(defaults.first_timeout)),
+        ("--give-up", seconds(defaults.give_up)),
+        ("--deadline", "none".to_owned()),
+        ("--intent-timeout", seconds(defaults.intent_timeout)),
+        ("--intent-resend", "never".to_owned()),
+        ("--latency", "measured".to_owned()),
+        ("--progress", "auto".to_owned()),
     ];
-    let expected = expected.into_iter().map(|(long, default)| (long.to_owned(), default));
     let (help, man) = (in_help(), in_man());
     agree("src/cli/help.txt, [defaults]", expected.clone(), found(&help, "[", "]"));
     agree("man/mdalp.1, Default:", expected, found(&man, "Default: ", ". "));
@@ -91,16 +114,16 @@ fn defaults_are_those_of_the_library() {
 
 #[test]
 fn ranges_are_those_of_the_parser() {
-    let ranges: BTreeMap<_, _> = found(&in_man(), "Range ", ". ").collect();
-    let sized = "deadline give-up intent-resend intent-timeout latency port receiver-port timeout".split(' ');
-    agree("man/mdalp.1, Range", sized, ranges.keys().map(String::as_str));
-    for (long, range) in &ranges {
-        let (least, most) =
-            range.split_once(" to ").map(|(a, b)| (a.parse::<f64>(), b.parse::<f64>())).unwrap();
-        let (least, most) = (least.unwrap(), most.unwrap());
-        let refused = |value: f64| refusal(&[format!("--{long}={value}")]).is_some();
-        assert!(!refused(least) && !refused(most), "--{long}: {range} is refused");
-        assert!(refused(least - 0.0001) && refused(most + 1.0), "--{long}: beyond {range}");
+    let options = in_man();
+    let ranges = found(&options, "Range ", ". ");
+    let sized = "port receiver-port timeout give-up deadline intent-timeout intent-resend latency".split(' ');
+    agree("man/mdalp.1, Range", sized, ranges.iter().map(|(flag, _)| &flag[2..]));
+    for (flag, range) in ranges {
+        let (least, most) = range.split_once(" to ").unwrap();
+        let (least, most): (f64, f64) = (least.parse().unwrap(), most.parse().unwrap());
+        let refused = |value: f64| refusal(&[flag, &value.to_string()]).is_some();
+        assert!(!refused(least) && !refused(most), "{flag}: {range} is refused");
+        assert!(refused(least - 0.0001) && refused(most + 1.0), "{flag}: beyond {range}");
     }
 }
 
@@ -109,7 +132,7 @@ fn exit_statuses_are_the_same_everywhere() {
     let expected = (0..=ExitStatus::Output as u8).map(|status| status.to_string());
     for (place, text, mark) in [
         ("src/cli/help.txt", HELP.split("Exit status:\n").nth(1).unwrap(), "  "),
-        ("man/mdalp.1, EXIT STATUS", &man_section("EXIT STATUS"), ".It "),
+        ("man/mdalp.1, EXIT STATUS", &section(MAN, "EXIT STATUS"), ".It "),
         ("README.md, Exit status", README.split("## Exit status").nth(1).unwrap(), "| "),
     ] {
         let words = text.lines().filter_map(|line| line.strip_prefix(mark)?.split(' ').next());
@@ -118,23 +141,52 @@ fn exit_statuses_are_the_same_everywhere() {
     }
 }
 
-/// Those of the manual are run: `installed::the_examples_of_the_manual_do_what_they_say`.
 #[test]
 fn examples_of_the_help_text_and_the_readme_can_be_parsed() {
-    let help = commands(HELP.split("Example:").nth(1).expect("an example"));
-    assert_eq!(help.len(), 1, "{help:?}");
-    let readme = commands(README);
-    assert!(readme.len() >= 8, "{readme:?}");
-    for words in help.into_iter().chain(readme) {
-        assert!(matches!(cli::parse(words.clone()), Ok(Command::Send(_))), "{words:?}");
+    let (help, readme) = (HELP.split("Example:").nth(1).unwrap(), README);
+    // In lines that name a file, the arguments of `mdalp` or `cargo run`, up to a comment.
+    let lines = help.lines().chain(readme.lines()).filter(|line| line.contains(" -f "));
+    let arguments = lines.filter_map(|line| line.split_once("mdalp -").or(line.split_once("-- -")));
+    let examples: Vec<_> =
+        arguments.map(|(_, rest)| format!("-{}", rest.split(" # ").next().unwrap())).collect();
+    assert!(examples.len() >= 9, "{examples:?}");
+    for example in examples {
+        let parsed = cli::parse(example.split_whitespace().map(OsString::from));
+        assert!(matches!(parsed, Ok(cli::Command::Send(_))), "{example}: {parsed:?}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_manual_do_what_they_say() {
+    let shell = section(MAN, "EXAMPLES").replace("\\-", "-").replace("\\e\n", "");
+    let examples: Vec<_> = shell.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(examples.len() >= 6, "{examples:?}");
+    let (scratch, bytes) = (Scratch::new(), payload(20_000));
+    scratch.file("backup.tar", &bytes);
+    let path =
+        [Path::new(PROGRAM).parent().unwrap().to_str().unwrap(), &std::env::var("PATH").unwrap()].join(":");
+    for example in examples {
+        let script = Script::new().receiver(Receiver::named("5th Receiver"));
+        let over_ipv6 = example.contains("2001:db8::1");
+        let servers = Servers::start(if over_ipv6 { script.ipv6() } else { script.receivers(2) });
+        let (orchestrator, receivers) = (servers.orchestrator(), servers.receiver_port());
+        let here = format!("-a {} -p {} --receiver-port {receivers}", orchestrator.ip(), orchestrator.port());
+        let line = example.replace("-a 192.0.2.1 -p 4650", &here).replace("-a 2001:db8::1 -p 4650", &here);
+        assert!(line.contains(&here), "{example}: names another address");
+        let mut sh = Command::new("sh");
+        let ran = run(sh.args(["-c", &line]).current_dir(scratch.path("")).env("PATH", &path), 0);
+        assert!(!ran.stdout.contains("exit status"), "{line}: {}", ran.stderr);
+        for transaction in servers.judge_all() {
+            let is_compressed = example.contains("gzip") && !transaction.payload.is_empty();
+            assert!(is_compressed || transaction.payload == bytes, "{line}: other bytes");
+        }
     }
 }
 
 #[test]
 fn the_demo_in_the_readme_looks_like_a_real_run() {
     let demo = between(README, "<!-- DEMO:", "<!-- /DEMO -->").expect("no demo");
-    let run = between(&demo, "\n$ mdalp ", "\n\n").unwrap();
-    let (command, shown) = run.split_once('\n').unwrap();
+    let (command, shown) = between(demo, "\n$ mdalp ", "\n\n").unwrap().split_once('\n').unwrap();
     let options = command.split_once("-f mdalp ").unwrap().1;
     let receivers = [
         Receiver::named("5th Receiver").ack_delay(ms(6)),
@@ -142,7 +194,7 @@ fn the_demo_in_the_readme_looks_like_a_real_run() {
         Receiver::named("2nd Receiver").ack_delay(ms(2)),
     ];
     let servers = Servers::start(Script::new().with(receivers));
-    let ran = support::run(&mut sending(&servers, &PayloadFile::new(&payload(20_000)), options), 0);
+    let ran = run(&mut sending(&servers, &PayloadFile::new(&payload(20_000)), options), 0);
     agree("README.md, the demo (`make readme` writes it)", shapes(&ran.stderr), shapes(shown));
 
     // The rest is what the demo says and what its servers judge.
@@ -162,10 +214,10 @@ fn the_picture_shows_every_packet() {
     let lossy = Receiver::named("A <lossy> one").ack_delay(ms(2)).lose(1, 1).lose(3, 1);
     let servers = Servers::start(Script::new().receivers(2).receiver(lossy));
     let file = PayloadFile::new(&payload(3000));
-    let ran = support::run(&mut sending(&servers, &file, "-q --compare -vv --latency 1,1,1"), 0);
+    let ran = run(&mut sending(&servers, &file, "-q --compare -vv --latency 1,1,1"), 0);
     let log = PayloadFile::new(ran.stderr.as_bytes());
-    let mut awk = process::Command::new("awk");
-    let svg = support::run(awk.args(["-f", "tests/scripts/plot.awk", log.name()]), 0).stdout;
+    let mut awk = Command::new("awk");
+    let svg = run(awk.args(["-f", "tests/scripts/plot.awk", log.name()]), 0).stdout;
     let drawn = |class: &str| svg.matches(&format!(" class=\"{class}")).count() as u64;
     let packets: u64 = servers.judge_all().iter().map(|transaction| transaction.packets()).sum();
     assert_eq!(drawn("r") - 3 + drawn("x") - 1, packets, "{svg}");
@@ -175,7 +227,7 @@ fn the_picture_shows_every_packet() {
 #[test]
 fn what_the_manual_diagnoses_is_what_the_program_says() {
     let source = source_text();
-    let section = man_section("DIAGNOSTICS");
+    let section = section(MAN, "DIAGNOSTICS");
     let entries: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix(".It ")).collect();
     assert!(entries.len() >= 10, "{entries:?}");
     for entry in entries {
@@ -241,54 +293,44 @@ fn the_change_log_begins_with_this_version() {
     assert!(latest.is_some_and(|line| line.starts_with(&format!("{version}]"))), "{latest:?}");
 }
 
-/// What a text says about an option. Every option has a long name.
-#[derive(Debug)]
+/// What a text says about an option.
 struct Entry {
-    long: String,
-    short: Option<char>,
+    /// As they are typed: a short one, if there is any, and a long one.
+    flags: Vec<String>,
     takes_value: bool,
-    /// All of its description in one line, ending with a blank.
-    text: String,
+    /// The words of its description.
+    text: Vec<String>,
+}
+
+impl Entry {
+    fn long(&self) -> &str {
+        self.flags.last().unwrap()
+    }
 }
 
 /// The options of `--help`: `  -x, --long VALUE  text` or `      --long`, and the lines below that are indented more.
 fn in_help() -> Vec<Entry> {
-    let mut options = Vec::new();
-    for line in HELP.lines() {
-        let text = line.trim_start();
-        let indent = line.len() - text.len();
-        if text.starts_with('-') && (indent == 2 || indent == 6) {
-            let (head, text) = text.split_once("  ").unwrap_or((text, ""));
-            let (short, head) = match head.split_once(", ") {
-                Some((short, long)) => (short.chars().nth(1), long),
-                None => (None, head),
-            };
-            let long = head.strip_prefix("--").expect(line);
-            let name = long.split(['=', ' ', '[']).next().unwrap();
-            let (takes_value, text) = (name != long, format!("{} ", text.trim()));
-            options.push(Entry { long: name.to_owned(), short, takes_value, text });
-        } else if indent > 6 {
-            options.last_mut().expect(line).text += &format!("{text} ");
-        }
-    }
-    options
+    let options = HELP.split("Exit status:").next().unwrap();
+    entries(&options.replace("\n  -", "\n.It -").replace("\n      --", "\n.It --").replace("  ", "\n"))
 }
 
-/// The options of the manual: `.It Fl x Ar value , Fl -long Ar value` and the lines up to the next one.
 fn in_man() -> Vec<Entry> {
-    let mut options: Vec<Entry> = Vec::new();
-    for line in man_section("OPTIONS").lines() {
-        if let Some(head) = line.strip_prefix(".It ") {
-            let words: Vec<&str> = head.split_whitespace().collect();
-            let mut flags: Vec<&str> = words.windows(2).filter(|w| w[0] == "Fl").map(|w| w[1]).collect();
-            let long = flags.pop().and_then(|flag| flag.strip_prefix('-')).expect(line).to_owned();
-            let short = flags.pop().and_then(|flag| flag.chars().next());
-            options.push(Entry { long, short, takes_value: words.contains(&"Ar"), text: String::new() });
-        } else if let Some(option) = options.last_mut() {
-            option.text += &format!("{line} ");
+    entries(&section(MAN, "OPTIONS").replace("Fl ", "-"))
+}
+
+/// The entries that begin with `.It -x VALUE , --long VALUE`, and the lines up to the next one.
+fn entries(text: &str) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for line in text.lines() {
+        if let Some(names) = line.strip_prefix(".It ") {
+            let words = names.split([' ', ',', '=', '[']).filter(|word| !word.is_empty()).map(String::from);
+            let (flags, values): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('-'));
+            entries.push(Entry { flags, takes_value: !values.is_empty(), text: Vec::new() });
+        } else if let Some(entry) = entries.last_mut() {
+            entry.text.extend(line.split_whitespace().map(String::from));
         }
     }
-    options
+    entries
 }
 
 /// The kinds of lines in `text`, each once: without numbers, units that depend on their size, and the width of columns. How
@@ -306,22 +348,13 @@ fn shapes(text: &str) -> BTreeSet<String> {
 fn source_text() -> String {
     let files = sources("src").into_iter().map(|path| fs::read_to_string(path).unwrap());
     let text: String = files.map(|code| code.split("\n#[cfg(test)]\n").next().unwrap().to_owned()).collect();
-    let mut pieces = text.split("\\\n");
-    let first = pieces.next().unwrap().to_owned();
-    pieces.fold(first, |joined, piece| joined + piece.trim_start())
+    text.split("\\\n").map(str::trim_start).collect()
 }
 
 /// What the text of each option has between two marks, by long name.
-fn found<'a>(
-    options: &'a [Entry],
-    before: &'a str,
-    after: &'a str,
-) -> impl Iterator<Item = (String, String)> + 'a {
-    options.iter().filter_map(move |o| Some((o.long.clone(), between(&o.text, before, after)?)))
-}
-
-fn man_section(name: &str) -> String {
-    section(MAN, name)
+fn found<'a>(options: &'a [Entry], before: &str, after: &str) -> Vec<(&'a str, String)> {
+    let value = |entry: &Entry| Some(between(&(entry.text.join(" ") + " "), before, after)?.to_owned());
+    options.iter().filter_map(|entry| Some((entry.long(), value(entry)?))).collect()
 }
 
 fn section(page: &str, name: &str) -> String {
@@ -329,30 +362,12 @@ fn section(page: &str, name: &str) -> String {
     page.split(&start).nth(1).expect(name).split("\n.Sh ").next().unwrap().to_owned() + "\n"
 }
 
-fn between(text: &str, before: &str, after: &str) -> Option<String> {
-    Some(text.split_once(before)?.1.split_once(after)?.0.to_owned())
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    Some(text.split_once(before)?.1.split_once(after)?.0)
 }
 
-/// A value that the option takes.
-fn sample(long: &str) -> &'static str {
-    match long {
-        "addr" | "bind" => "192.0.2.1",
-        "progress" => "never",
-        _ => "2",
-    }
-}
-
-/// What the parser has against `line` besides a required option that is missing.
-fn refusal(line: &[String]) -> Option<String> {
-    let error = cli::parse(line.iter().map(OsString::from)).err()?.to_string();
+/// What the parser has against these words besides a required option that is missing.
+fn refusal(words: &[&str]) -> Option<String> {
+    let error = cli::parse(words.iter().map(OsString::from)).err()?.to_string();
     (!error.starts_with("missing required option")).then_some(error)
-}
-
-/// The arguments of each `mdalp` or `cargo run` in the lines of `text` that name a file, up to a comment.
-fn commands(text: &str) -> Vec<Vec<OsString>> {
-    let lines = text.lines().filter(|line| line.contains(" -f "));
-    let arguments = lines.filter_map(|line| line.split_once("mdalp -").or(line.split_once("-- -")));
-    let words =
-        |line: String| line.split_whitespace().take_while(|word| *word != "#").map(OsString::from).collect();
-    arguments.map(|(_, rest)| words(format!("-{rest}"))).collect()
 }
