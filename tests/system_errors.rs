@@ -21,10 +21,8 @@ fn in_own_network(test: &str) -> bool {
     }
     let probe = Command::new("unshare").args(["-rn", "ip", "link", "set", "lo", "up"]).output().unwrap();
     if !probe.status.success() {
-        skipped(&format!(
-            "this user gets no network namespace: {}",
-            probe.stderr.trim_ascii().escape_ascii()
-        ));
+        let why = String::from_utf8_lossy(&probe.stderr);
+        skipped(&format!("this user gets no network namespace: {}", why.trim_end()));
         return false;
     }
     let script = "ip link set lo up && exec \"$0\" --exact \"$1\" --nocapture";
