@@ -32,10 +32,10 @@ fn whatever_else_comes_the_first_right_assignment_counts() {
         "\0\0\0\0\0\0\0",
         "\u{1b}[2J\u{1b}]0;owned\u{7}",
     ];
-    let script = Script::new().receivers(2).assigned_twice().assigned_again_with_other_tid().assigned_twice();
-    let script = others.iter().fold(script, |script, other| script.before_assignment(*other));
+    let script = others.iter().fold(Script::new(), |script, other| script.before_assignment(*other));
     let script = script.before_assignment(vec![0xff; 65_507]).stranger_assigns_first();
-    let servers = Servers::start(script.assign_after(ms(300)));
+    let script = script.assigned_twice().assigned_again_with_other_tid().assigned_twice();
+    let servers = Servers::start(script.receivers(2).assign_after(ms(300)));
     let bytes = payload(1000);
     let outcome = send(&servers, long_timeouts(&servers, 2), &bytes, Mode::Balance);
     assert_eq!(outcome.flawless(&bytes).tid.0, 3740);
