@@ -4,6 +4,7 @@
 mod script;
 
 use crate::loopback::{Receiver, Remark, Script, Servers, Transaction, Verdict, ms};
+use crate::support::payload;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ struct Client {
     socket: UdpSocket,
     tid: u64,
     addresses: Vec<SocketAddr>,
-    resend: Duration,
 }
 
 impl Client {
@@ -30,7 +30,7 @@ impl Client {
         let addresses = text.split("'ip_address': '").skip(1).map(address);
         let port = servers.receiver_port();
         let addresses = addresses.map(|address| SocketAddr::new(address, port)).collect();
-        Client { socket, tid, addresses, resend: ms(150) }
+        Client { socket, tid, addresses }
     }
 
     /// Sends a packet until it is acknowledged; returns the number of transmissions.
@@ -39,7 +39,7 @@ impl Client {
         for transmissions in 1.. {
             assert!(Instant::now() < give_up, "SEQ {seq} is never acknowledged");
             self.transmit(receiver, seq, payload);
-            if self.await_ack(receiver, seq, self.resend) {
+            if self.await_ack(receiver, seq, ms(150)) {
                 return transmissions;
             }
         }
@@ -75,19 +75,23 @@ impl Client {
         }
     }
 
-    /// Sends the payload in shares of these lengths in bytes, in list order; returns the number of transmissions.
-    fn send_shares(&self, payload: &[u8], shares: &[usize]) -> u32 {
-        let (mut seq, mut rest, mut transmissions) = (0, payload, 0);
+    /// Sends the payload in shares of these lengths in bytes, in list order.
+    fn send_shares(&self, payload: &[u8], shares: &[usize]) {
+        let (mut seqs, mut rest) = (0.., payload);
         for (receiver, share) in shares.iter().enumerate() {
             let (mine, others) = rest.split_at(*share);
             rest = others;
-            for packet in mine.chunks(100) {
-                transmissions += self.send(receiver, seq, packet);
-                seq += 1;
+            for (packet, seq) in mine.chunks(100).zip(&mut seqs) {
+                self.send(receiver, seq, packet);
             }
         }
-        transmissions
     }
+}
+
+fn start(script: Script) -> (Servers, Client) {
+    let servers = Servers::start(script);
+    let client = Client::assigned_by(&servers);
+    (servers, client)
 }
 
 fn intent(servers: &Servers) -> UdpSocket {
@@ -98,17 +102,13 @@ fn intent(servers: &Servers) -> UdpSocket {
     socket
 }
 
-fn payload(length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i * 7 + i / 256) as u8).collect()
-}
-
 fn remark(what: &str) -> Remark {
     Remark::Other(what.to_string())
 }
 
 fn run(script: Script, payload: &[u8], shares: &[usize]) -> Transaction {
-    let servers = Servers::start(script);
-    Client::assigned_by(&servers).send_shares(payload, shares);
+    let (servers, client) = start(script);
+    client.send_shares(payload, shares);
     servers.finish()
 }
 
@@ -125,8 +125,7 @@ fn all_bytes_in_fair_shares_are_a_completed_transaction() {
 
 #[test]
 fn a_gap_or_a_missing_end_is_an_incomplete_transaction() {
-    let servers = Servers::start(Script::new().receivers(1));
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(Script::new().receivers(1));
     client.send(0, 0, b"zero");
     client.send(0, 2, b"two");
     let transaction = servers.finish();
@@ -152,8 +151,7 @@ fn other_bytes_than_expected_are_never_completed() {
 #[test]
 fn listed_losses_cost_one_transmission_each() {
     let script = Script::new().receiver(Receiver::named("A").lose(0, 1).lose(0, 2).lose_ack(1, 1));
-    let servers = Servers::start(script);
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(script);
     assert_eq!((client.send(0, 0, b"a"), client.send(0, 1, b"b"), client.send(0, 2, b"c")), (3, 2, 1));
     let transaction = servers.finish();
     let part = transaction.part("A");
@@ -165,42 +163,33 @@ fn listed_losses_cost_one_transmission_each() {
 
 #[test]
 fn an_ack_takes_as_long_as_the_script_says() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(30))));
-    let mut client = Client::assigned_by(&servers);
-    client.resend = PATIENCE;
+    let (servers, client) = start(Script::new().receiver(Receiver::named("A").ack_delay(ms(30))));
     let start = Instant::now();
-    client.send_shares(&payload(500), &[500]);
+    for seq in 0..5 {
+        client.transmit(0, seq, b"x");
+        assert!(client.await_ack(0, seq, PATIENCE));
+    }
     assert!(start.elapsed() >= ms(149));
     assert_eq!(servers.finish().remarks, []);
 }
 
 #[test]
-fn a_new_seq_before_the_ack_is_broken_stop_and_wait() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(200))));
-    let client = Client::assigned_by(&servers);
-    client.transmit(0, 0, b"a");
-    client.transmit(0, 1, b"b");
+fn what_comes_during_a_slow_ack_is_spurious_or_broken_stop_and_wait() {
+    let (servers, client) = start(Script::new().receiver(Receiver::named("A").ack_delay(ms(200))));
+    for (seq, payload) in [(0, b"a"), (0, b"a"), (1, b"b")] {
+        client.transmit(0, seq, payload);
+    }
     assert!(client.await_ack(0, 1, PATIENCE));
     let transaction = servers.finish();
-    assert_eq!(transaction.remarks, [remark("A: SEQ 1 came while SEQ 0 was not acknowledged")]);
+    let broken = remark("A: SEQ 1 came while SEQ 0 was not acknowledged");
+    assert_eq!(transaction.remarks, [broken, Remark::Spurious { receiver: "A".to_string(), packets: 1 }]);
     assert_eq!(transaction.verdict, Verdict::Completed);
 }
 
 #[test]
-fn a_retransmission_during_a_slow_ack_is_spurious() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(100))));
-    let client = Client::assigned_by(&servers);
-    client.transmit(0, 0, b"a");
-    client.transmit(0, 0, b"a");
-    assert!(client.await_ack(0, 0, PATIENCE) && client.await_ack(0, 0, PATIENCE));
-    assert_eq!(servers.finish().remarks, [Remark::Spurious { receiver: "A".to_string(), packets: 1 }]);
-}
-
-#[test]
 fn ranges_out_of_list_order_and_data_for_strangers_are_remarked() {
-    let servers =
-        Servers::start(Script::new().receivers(2).receiver(Receiver::named("bystander").unlisted()));
-    let mut client = Client::assigned_by(&servers);
+    let bystander = Receiver::named("bystander").unlisted();
+    let (servers, mut client) = start(Script::new().receivers(2).receiver(bystander));
     assert_eq!(client.addresses, servers.receivers()[..2]);
     client.addresses = servers.receivers().to_vec();
     client.send(1, 0, b"a");
@@ -223,8 +212,7 @@ fn a_receiver_listed_twice_is_judged_on_all_it_got() {
 
 #[test]
 fn a_seq_at_two_receivers_counts_once_and_must_be_the_same() {
-    let servers = Servers::start(Script::new().receivers(2).expect(b"ab"));
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(Script::new().receivers(2).expect(b"ab"));
     client.send(0, 0, b"a");
     client.send(1, 0, b"a");
     assert!(servers.wait_judged(ms(50)).is_none(), "two bytes came, but they are one");
@@ -242,15 +230,13 @@ fn a_seq_at_two_receivers_counts_once_and_must_be_the_same() {
 #[test]
 fn a_complete_transaction_is_judged_only_when_the_client_knows() {
     let script = Script::new().receiver(Receiver::named("A").lose_ack(0, 1)).receivers(1).expect(b"a");
-    let servers = Servers::start(script.clone());
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(script.clone());
     client.transmit(0, 0, b"a");
     assert!(servers.wait_judged(ms(50)).is_none(), "the ack got lost");
     client.send(0, 0, b"a");
     assert!(servers.wait_judged(PATIENCE).is_some());
 
-    let servers = Servers::start(script);
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(script);
     client.transmit(0, 0, b"a");
     client.send(1, 0, b"a");
     assert!(servers.wait_judged(PATIENCE).is_some(), "the ack came from another receiver");
@@ -258,8 +244,7 @@ fn a_complete_transaction_is_judged_only_when_the_client_knows() {
 
 #[test]
 fn data_of_no_transaction_and_junk_are_not_acknowledged() {
-    let servers = Servers::start(Script::new().receivers(1));
-    let mut client = Client::assigned_by(&servers);
+    let (servers, mut client) = start(Script::new().receivers(1));
     client.socket.send_to(b"hello", client.addresses[0]).unwrap();
     client.tid = 1;
     client.transmit(0, 0, b"a");
@@ -271,8 +256,7 @@ fn data_of_no_transaction_and_junk_are_not_acknowledged() {
 
 #[test]
 fn what_would_exceed_the_limit_is_neither_kept_nor_acknowledged() {
-    let servers = Servers::start(Script { limit: 150, ..Script::new().receivers(1) });
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(Script { limit: 150, ..Script::new().receivers(1) });
     client.send(0, 0, &[b'x'; 100]);
     client.transmit(0, 1, b"y");
     assert!(!client.await_ack(0, 1, ms(50)));
@@ -283,8 +267,7 @@ fn what_would_exceed_the_limit_is_neither_kept_nor_acknowledged() {
 
 #[test]
 fn quiet_transactions_are_judged_and_unfinished_ones_later() {
-    let servers = Servers::start(Script::new().receivers(1).idle(ms(20)));
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(Script::new().receivers(1).idle(ms(20)));
     client.send(0, 0, b"a");
     assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
     let client = Client::assigned_by(&servers);

@@ -1,8 +1,7 @@
 //! One receiver's thread: drives the pure receiver of receiver.rs with a socket and the clock.
 
 use super::case::Case;
-use super::faults::{Source, junk};
-use super::orchestrator::pour;
+use super::faults::{Flood, Source, junk};
 use super::receiver::{Arrival, Datagram, Model, Reply};
 use super::script::{Opening, Receiver};
 use super::servers::{SETTLED, Shared};
@@ -133,7 +132,9 @@ impl Endpoint {
         if let Some(flood) = reply.flood {
             let (shared, socket, tid) = (Arc::clone(&self.shared), Arc::clone(socket), case.tid);
             self.shared.spawn("flood", move || {
-                pour(&shared, &socket, to, flood, |number| junk(tid, seq, number));
+                pour(&shared, flood, |number| {
+                    let _ = socket.send_to(&junk(tid, seq, number), to);
+                });
             });
         }
         for Datagram { delay, bytes, source, is_ack } in reply.datagrams {
@@ -169,4 +170,16 @@ fn send_from(
         (Source::OtherAddress | Source::OtherPort, address) => address.ip(),
     };
     UdpSocket::bind((other, 0))?.send_to(bytes, to)
+}
+
+/// Sends junk as long as it lasts, or until the end of everything.
+fn pour(shared: &Shared, flood: Flood, send: impl Fn(u64)) {
+    let start = Instant::now();
+    for number in 0.. {
+        let due = flood.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(number) / rate.max(1));
+        if shared.stop.wait(due.saturating_sub(start.elapsed())) || start.elapsed() >= flood.lasting {
+            return;
+        }
+        send(number);
+    }
 }

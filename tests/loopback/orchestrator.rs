@@ -1,14 +1,13 @@
 //! The orchestrator: assigns transactions, and says what the script makes it say.
 
 use super::case::Case;
-use super::faults::{Flood, junk};
 use super::ledger::Ledger;
 use super::script::{Answer, Entry, Script};
 use super::servers::{SETTLED, Shared};
 use super::wire;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// As recorded.
 const FIRST_TID: u64 = 3740;
@@ -62,8 +61,8 @@ pub fn serve(shared: &Arc<Shared>) {
             let _ = shared.orchestrator.socket.send_to(datagram, client);
         } else if datagram != wire::INTENT {
             shared.transactions.other();
-        } else if shared.transactions.intent() >= shared.script.lost_intents {
-            flood(shared, client);
+        } else {
+            shared.transactions.intent();
             assign(shared, client, next_tid);
             next_tid += 1;
         }
@@ -105,37 +104,4 @@ fn say(orchestrator: &Orchestrator, case: &Case, answer: &Answer) {
     case.assigned.get_or_init(Instant::now);
     // A client that is gone does not matter here, and a list too long for a datagram is the test's to notice.
     let _ = socket.send_to(&bytes, case.client);
-}
-
-fn flood(shared: &Arc<Shared>, client: SocketAddr) {
-    let Some(kind) = shared.script.orchestrator_flood else { return };
-    let flooded = Arc::clone(shared);
-    shared.spawn("flood", move || {
-        // Without the seventh kind, a Type 1, which would end the client's wait.
-        pour(&flooded, &flooded.orchestrator.socket, client, kind, |number| {
-            junk(0, 0, number / 6 * 7 + number % 6)
-        });
-    });
-}
-
-/// Sends junk as long as it lasts, or until the end of everything.
-pub fn pour(
-    shared: &Shared,
-    socket: &UdpSocket,
-    to: SocketAddr,
-    flood: Flood,
-    junk: impl Fn(u64) -> Vec<u8>,
-) {
-    let start = Instant::now();
-    for number in 0.. {
-        let pause = match flood.per_second {
-            Some(rate) => (Duration::from_secs(number) / rate.max(1)).saturating_sub(start.elapsed()),
-            None => Duration::ZERO,
-        };
-        let stopped = if pause.is_zero() { shared.stop.requested() } else { shared.stop.wait(pause) };
-        if stopped || start.elapsed() >= flood.lasting {
-            return;
-        }
-        let _ = socket.send_to(&junk(number), to);
-    }
 }

@@ -8,7 +8,7 @@ pub const LENGTH: usize = 5000;
 pub const LATENCIES_US: [u64; 3] = [335_148, 162_844, 156_857];
 
 /// Ack round trip and its standard deviation in microseconds, and the SEQs whose first transmission was lost.
-const RECEIVERS: [(&str, u64, u64, &[u32]); 3] = [
+pub const RECEIVERS: [(&str, u64, u64, &[u32]); 3] = [
     ("5th Receiver", 1_714_900, 7_100, &[7, 8]),
     ("4th Receiver", 853_100, 11_800, &[10]),
     ("2nd Receiver", 857_400, 13_300, &[46]),

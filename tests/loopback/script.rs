@@ -223,8 +223,6 @@ pub struct Script {
     pub entries: Vec<Entry>,
     pub answers: Vec<Answer>,
     pub assign_after: Duration,
-    pub orchestrator_flood: Option<Flood>,
-    pub lost_intents: u64,
     pub seed: u64,
     pub expectation: Option<Arc<Vec<u8>>>,
     pub idle: Option<Duration>,
@@ -249,8 +247,6 @@ impl Script {
             entries: Vec::new(),
             answers: vec![RIGHT],
             assign_after: Duration::ZERO,
-            orchestrator_flood: None,
-            lost_intents: 0,
             seed: 1,
             expectation: None,
             idle: None,
@@ -336,23 +332,6 @@ impl Script {
     /// Before the assignment another one comes, from a stranger, with another TID.
     pub fn stranger_assigns_first(mut self) -> Script {
         self.answers.insert(0, Answer::Assignment { tid_offset: OTHER_TID, from_stranger: true });
-        self
-    }
-
-    /// Only a stranger answers, with an assignment that would be right.
-    pub fn only_stranger_assigns(self) -> Script {
-        Script { answers: vec![Answer::Assignment { tid_offset: 0, from_stranger: true }], ..self }
-    }
-
-    /// From an intent on, the orchestrator sends junk at this rate (`None`: without a pause) for this long.
-    pub fn orchestrator_floods(mut self, per_second: Option<u32>, lasting: Duration) -> Script {
-        self.orchestrator_flood = Some(Flood { per_second, lasting });
-        self
-    }
-
-    /// The first this many intents get lost.
-    pub fn lose_intents(mut self, intents: u64) -> Script {
-        self.lost_intents = intents;
         self
     }
 

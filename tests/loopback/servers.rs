@@ -165,7 +165,7 @@ impl Servers {
         lock(&self.shared.told_to_open).push(name.to_string());
     }
 
-    /// Intents that came, lost ones included.
+    /// Intents that came.
     pub fn intents(&self) -> u64 {
         settle(&[self.orchestrator]);
         self.shared.transactions.intents()

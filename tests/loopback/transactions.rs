@@ -62,12 +62,11 @@ impl Transactions {
         }
     }
 
-    /// Counts an intent; returns how many there were before.
-    pub fn intent(&self) -> u64 {
+    /// Counts an intent.
+    pub fn intent(&self) {
         let mut state = lock(&self.state);
         state.intents += 1;
         state.new_client = true;
-        state.intents - 1
     }
 
     pub fn intents(&self) -> u64 {

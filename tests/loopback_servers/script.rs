@@ -1,7 +1,8 @@
 //! The servers do what the script says: ports, forgeries, floods, and the orchestrator's answers.
 
-use super::{Client, PATIENCE, intent, payload};
+use super::{PATIENCE, intent, start};
 use crate::loopback::{Receiver, Script, Servers, Verdict, closed_port, ms};
+use crate::support::payload;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,7 @@ fn ports_are_closed_and_opened_as_the_script_says() {
         .receiver(Receiver::named("later").opens_after(ms(100)))
         .receiver(Receiver::named("closes").ack_delay(ms(5)).closes_after_acks(1, None))
         .receiver(Receiver::named("returns").closes_after_acks(1, Some(ms(100))));
-    let servers = Servers::start(script);
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(script);
     let [never, later, closes, returns] = *servers.receivers() else { panic!("four receivers") };
     assert!(refused(never) && refused(later) && !refused(closes) && !refused(returns));
     assert_eq!((client.send(2, 0, b"a"), client.send(3, 1, b"b")), (1, 1));
@@ -45,8 +45,7 @@ fn forged_and_late_acks_come_before_or_after_the_real_one() {
         .acks_from_other_address()
         .junk(vec![7; 65_507])
         .late_duplicates(ms(10));
-    let servers = Servers::start(Script::new().receiver(hostile));
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(Script::new().receiver(hostile));
     let home = client.addresses[0];
     client.transmit(0, 5, b"a");
     let mut buffer = [0; 65535];
@@ -68,8 +67,7 @@ fn forged_and_late_acks_come_before_or_after_the_real_one() {
 #[test]
 fn a_flood_ends_and_the_servers_end_during_one() {
     let flooding = Receiver::named("A").never_acks().flood(Some(2000), ms(100));
-    let servers = Servers::start(Script::new().receiver(flooding));
-    let client = Client::assigned_by(&servers);
+    let (_servers, client) = start(Script::new().receiver(flooding));
     client.transmit(0, 0, b"a");
     assert!(client.hears_within(PATIENCE, |datagram, _| datagram == b"Type:3;TID:3741;SEQ:0;"));
     let deadline = Instant::now() + PATIENCE;
@@ -77,8 +75,8 @@ fn a_flood_ends_and_the_servers_end_during_one() {
     assert!(Instant::now() < deadline);
 
     let endless = Receiver::named("A").flood(None, Duration::from_secs(3600));
-    let servers = Servers::start(Script::new().receiver(endless));
-    Client::assigned_by(&servers).transmit(0, 0, b"a");
+    let (servers, client) = start(Script::new().receiver(endless));
+    client.transmit(0, 0, b"a");
     drop(servers);
 }
 
@@ -100,13 +98,10 @@ fn the_orchestrator_says_what_the_script_makes_it_say() {
     assert_eq!(heard(Script::new().assigned_again_with_other_tid(), 2), [right.clone(), other]);
     let stranger = (type_1(4740), false);
     assert_eq!(heard(Script::new().stranger_assigns_first(), 2), [stranger, right.clone()]);
-    assert_eq!(heard(Script::new().only_stranger_assigns(), 1), [(type_1(3740), false)]);
     let junk = Script::new().before_assignment("x").before_assignment("Type:3;");
     assert_eq!(heard(junk, 3), [("x".to_string(), true), ("Type:3;".to_string(), true), right.clone()]);
     assert_eq!(heard(Script::new().raw_assignment("Type:1;"), 1), [("Type:1;".to_string(), true)]);
     assert_eq!(heard(Script::new().assign_after(ms(30)), 1), [right]);
-    let floods = Script::new().silent_orchestrator().orchestrator_floods(None, Duration::from_secs(3600));
-    assert_eq!(heard(floods, 1)[0].0, "Type:3;TID:0;SEQ:4294967295;");
 }
 
 #[test]
@@ -124,22 +119,19 @@ fn receivers_know_the_transaction_of_a_raw_assignment() {
 }
 
 #[test]
-fn intents_get_lost_and_other_datagrams_are_counted() {
-    let servers = Servers::start(Script::new().receivers(1).lose_intents(1));
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for datagram in [&b"Type:0;"[..], b"Type:0", b"Type:0;"] {
+fn intents_and_other_datagrams_are_counted() {
+    let servers = Servers::start(Script::new().receivers(1));
+    let socket = intent(&servers);
+    for datagram in [&b"Type:0"[..], b"Type:0;"] {
         socket.send_to(datagram, servers.orchestrator()).unwrap();
     }
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.recv_from(&mut [0; 100]).unwrap();
     assert_eq!((servers.intents(), servers.other_datagrams()), (2, 1));
-    assert_eq!(servers.judge_all().len(), 1);
+    assert_eq!(servers.judge_all().len(), 2);
 }
 
 #[test]
 fn twelve_hundred_receivers_start_serve_and_stop() {
-    let servers = Servers::start(Script::new().receivers(1200).expect(&payload(1200)));
-    let client = Client::assigned_by(&servers);
+    let (servers, client) = start(Script::new().receivers(1200).expect(&payload(1200)));
     assert_eq!(client.addresses, servers.receivers());
     client.send_shares(&payload(1200), &[1; 1200]);
     assert_eq!(servers.wait_judged(PATIENCE).unwrap().verdict, Verdict::Completed);
