@@ -1,18 +1,15 @@
 //! Against the limit on a slow network: the bound of stop-and-wait, max over receivers of packets × ack round trip.
 
 use super::Options;
-use super::loopback::{Receiver, Script, recorded};
-use super::table::{Spread, Table};
-use super::transfer::{Scratch, latencies, side_by_side, transfer};
+use super::loopback::{Script, floor, recorded};
+use super::table::Table;
+use super::transfer::{Scratch, delayed, in_rounds, latencies, transfer};
 use mdalp::protocol::plan;
 use std::io;
 use std::time::Duration;
 
 /// The recorded transaction's seconds are divided by this.
 const SCALE: f64 = 10.0;
-
-/// Ack round trips of the recorded receivers in microseconds (mdalp(7)).
-const ACKS_US: [u64; 3] = [1_714_900, 853_100, 857_400];
 
 /// One line of the table.
 struct Case {
@@ -27,21 +24,13 @@ struct Case {
 pub fn measure(options: &Options) -> io::Result<()> {
     let rounds = if options.quick { 1 } else { 7 };
     println!("bound: delays of the recorded transaction ÷ {SCALE}, {rounds} round(s), dynamic program\n");
-    let program = options.programs.ordinary()?;
     let cases = cases()?;
-    let mut spreads = vec![Spread::default(); cases.len()];
-    for _ in 0..rounds {
-        let jobs = cases.iter().map(|case| {
-            move || {
-                let file = Scratch::sparse(case.name, case.bytes)?;
-                let cost = transfer(program, case.script.clone(), file.path(), &case.arguments)?;
-                Ok(cost.elapsed.as_secs_f64() / case.bound.as_secs_f64())
-            }
-        });
-        for (ratio, spread) in side_by_side(jobs.collect())?.into_iter().zip(&mut spreads) {
-            spread.add(ratio);
-        }
-    }
+    let spreads = in_rounds(rounds, &cases, |case, _| {
+        let file = Scratch::sparse(case.name, case.bytes)?;
+        let script = case.script.clone();
+        let cost = transfer(&options.programs[0], script, file.path(), &case.arguments)?;
+        Ok(cost.elapsed.as_secs_f64() / case.bound.as_secs_f64())
+    })?;
     let mut table = Table::new(&["receivers", "time ÷ bound", "target", ""]);
     for (case, spread) in cases.iter().zip(&spreads) {
         let target = case.target.map_or("-".to_owned(), |target| format!("≤ {target}"));
@@ -61,59 +50,34 @@ pub fn measure(options: &Options) -> io::Result<()> {
 
 fn cases() -> io::Result<Vec<Case>> {
     let pings = recorded::LATENCIES_US.map(scaled);
-    let acks = ACKS_US.map(scaled);
-    let bound = bound_of_plan(recorded::LENGTH as u64, &pings, &acks)?;
-    let recorded_case = |name, losses, rebalance, target| Case {
-        name,
-        script: Script::new().with(recorded::receivers(SCALE, losses)),
-        bytes: recorded::LENGTH as u64,
-        arguments: arguments(&pings, rebalance),
-        bound,
-        target,
-    };
-    let mut cases = vec![
-        recorded_case("as recorded, no loss", false, false, Some(1.03)),
-        recorded_case("as recorded, its losses", true, false, Some(1.25)),
-        recorded_case("as recorded, no loss, --rebalance", false, true, None),
-        recorded_case("as recorded, its losses, --rebalance", true, true, None),
-    ];
-    for (name, rebalance, target) in
-        [("misleading pings, 5 KB", false, None), ("misleading pings, 5 KB, --rebalance", true, Some(1.15))]
-    {
-        cases.push(misleading(name, 5_000, &acks, rebalance, target));
+    let acks = recorded::RECEIVERS.map(|(_, ack, ..)| scaled(ack));
+    let bytes = recorded::LENGTH as u64;
+    let bound = bound_of_plan(bytes, &pings, &acks)?;
+    let mut cases = Vec::new();
+    for (name, losses, rebalance, target) in [
+        ("as recorded, no loss", false, false, Some(1.03)),
+        ("as recorded, its losses", true, false, Some(1.25)),
+        ("as recorded, no loss, --rebalance", false, true, None),
+        ("as recorded, its losses, --rebalance", true, true, None),
+    ] {
+        let script = Script::new().with(recorded::receivers(SCALE, losses));
+        let arguments = arguments(&pings, rebalance);
+        cases.push(Case { name, script, bytes, arguments, bound, target });
     }
-    for (name, rebalance, target) in
-        [("misleading pings, 50 KB", false, None), ("misleading pings, 50 KB, --rebalance", true, Some(1.15))]
-    {
-        // The same time in all, with packets five times quicker.
-        let acks = acks.map(|ack| ack / 5);
-        cases.push(misleading(name, 50_000, &acks, rebalance, target));
+    // The larger payload takes the same time, with packets so many times quicker.
+    for (name, bytes, quicker, rebalance, target) in [
+        ("misleading pings, 5 KB", 5_000, 1, false, None),
+        ("misleading pings, 5 KB, --rebalance", 5_000, 1, true, Some(1.15)),
+        ("misleading pings, 50 KB", 50_000, 5, false, None),
+        ("misleading pings, 50 KB, --rebalance", 50_000, 5, true, Some(1.15)),
+    ] {
+        let acks = acks.map(|ack| ack / quicker);
+        // The receiver with the slowest acks has by far the fastest ping.
+        let pings = [acks[0] / 20, acks[1] / 5, acks[2] / 5];
+        let (script, arguments) = (delayed(acks), arguments(&pings, rebalance));
+        cases.push(Case { name, script, bytes, arguments, bound: clairvoyant(bytes, &acks), target });
     }
     Ok(cases)
-}
-
-/// The receiver with the slowest acks has by far the fastest ping.
-fn misleading(
-    name: &'static str,
-    bytes: u64,
-    acks: &[Duration],
-    rebalance: bool,
-    target: Option<f64>,
-) -> Case {
-    let pings: Vec<Duration> =
-        acks.iter().zip([20, 5, 5]).map(|(ack, times): (&Duration, u32)| *ack / times).collect();
-    let receivers = acks
-        .iter()
-        .zip(1..)
-        .map(|(ack, n): (&Duration, u32)| Receiver::named(format!("R{n}")).ack_delay(*ack));
-    Case {
-        name,
-        script: Script::new().with(receivers),
-        bytes,
-        arguments: arguments(&pings, rebalance),
-        bound: clairvoyant(bytes, acks),
-        target,
-    }
 }
 
 fn arguments(pings: &[Duration], rebalance: bool) -> Vec<String> {
@@ -138,7 +102,7 @@ pub fn bound_of_plan(bytes: u64, pings: &[Duration], acks: &[Duration]) -> io::R
 /// all the packets.
 fn clairvoyant(bytes: u64, acks: &[Duration]) -> Duration {
     let packets = bytes.div_ceil(100);
-    let floor = bytes.div_ceil(10).min(bytes / acks.len() as u64).div_ceil(100);
+    let floor = floor(bytes, acks.len() as u64).div_ceil(100);
     let within = |time: Duration| acks.iter().map(move |ack| (time.as_nanos() / ack.as_nanos()) as u64);
     let enough = |time: Duration| within(time).all(|n| n >= floor) && within(time).sum::<u64>() >= packets;
     // Something ends exactly then, so it is a multiple of one of the round trips.

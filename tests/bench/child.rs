@@ -1,6 +1,5 @@
 //! Runs a child process and says what it cost: time, CPU, peak memory.
 
-use super::programs::Program;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
@@ -59,26 +58,13 @@ pub fn run(command: &mut Command) -> io::Result<Cost> {
         let elapsed = start.elapsed();
         gone.store(true, Ordering::Relaxed);
         read?;
-        let Seen { cpu, peak_kib } = watch.join().unwrap_or_default();
+        let (cpu, peak_kib) = watch.join().unwrap_or_default();
         // On a busy machine the last look may have come too early; the coarse account misses nothing.
         let ticks = cpu_of_children()?.saturating_sub(ticks_before);
         let cpu = if cpu + 2 * TICK < ticks { ticks } else { cpu };
         let said = String::from_utf8_lossy(&text).into_owned();
         Ok(Cost { elapsed, cpu, peak_kib, status: status?.code().unwrap_or(-1), said })
     })
-}
-
-/// `mdalp` with what every run here needs.
-pub fn mdalp(
-    program: &Program,
-    pin: Option<usize>,
-    orchestrator: u16,
-    receivers: u16,
-    file: &Path,
-) -> Command {
-    let mut command = pinned(&program.path, pin);
-    send(&mut command, orchestrator, receivers, file);
-    command
 }
 
 /// Adds where to send what.
@@ -109,15 +95,9 @@ impl Drop for Kept {
     }
 }
 
-#[derive(Default)]
-struct Seen {
-    cpu: Duration,
-    peak_kib: u64,
-}
-
 /// Adds up what each thread of the child has run for, in nanoseconds, where the accounts of ended children are in ticks of
-/// 10 ms; threads that have ended count as they were last seen. Until the child is gone.
-fn watch(pid: u32, gone: &AtomicBool) -> Seen {
+/// 10 ms; threads that have ended count as they were last seen. Until the child is gone: its CPU time and peak memory in KiB.
+fn watch(pid: u32, gone: &AtomicBool) -> (Duration, u64) {
     let mut threads: HashMap<String, u64> = HashMap::new();
     let mut peak_kib = 0;
     while !gone.load(Ordering::Relaxed) {
@@ -132,7 +112,7 @@ fn watch(pid: u32, gone: &AtomicBool) -> Seen {
         // A look at a thousand threads takes a while, and must not become a load of its own.
         thread::sleep(LOOK.max(start.elapsed() * 10));
     }
-    Seen { cpu: Duration::from_nanos(threads.values().sum()), peak_kib }
+    (Duration::from_nanos(threads.values().sum()), peak_kib)
 }
 
 /// VmHWM in KiB.

@@ -2,7 +2,7 @@
 //!
 //! The built programs are measured as child processes, never the library. What is compared runs in turn, in the same
 //! minute on the same machine; a table shows the median of the ratios and their range.
-#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods, clippy::indexing_slicing, clippy::print_stderr, clippy::print_stdout)]
 
 mod bound;
 mod child;
@@ -18,9 +18,8 @@ mod table;
 mod transfer;
 
 use lexopt::prelude::*;
-use programs::Programs;
+use programs::Program;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -30,12 +29,9 @@ Measures the built mdalp against a bare socket loop and against the bounds of st
 
   --only PART        one part: raw, bound, loss, scale or size; may be given several times
   --quick            fewer repetitions and smaller payloads: a first look, no figures to quote
-  --ordinary PATH    the dynamic program [beside this one]
-  --static PATH      the static program [the newest one beside this one]
-  --cpu N            the processor that everything of `raw` is pinned to [the last one]
   -h, --help         this text
 
-raw    packets a second and CPU a packet, as ratios to a bare send/recv loop with the same receiver
+raw    packets a second and CPU a packet, as ratios to a bare send/recv loop with the same receiver, on the last processor
 bound  time of the recorded transaction's delays, ten times faster, as a ratio to the bound of its split
 loss   time under losses each way, as a ratio to the bound times the expected transmissions
 scale  time, CPU a packet and peak memory by receivers and by payload
@@ -44,59 +40,44 @@ size   bytes and user instructions a packet of every program in the target direc
 Exit status: 0 measured, 1 a system's error or a transfer that failed, 2 a mistake in the command.
 ";
 
-/// What to measure.
+/// What all parts measure.
 struct Options {
     quick: bool,
+    /// The processor that what must not be disturbed is pinned to.
     cpu: usize,
-    programs: Programs,
+    /// The dynamic program, and the static ones for this processor.
+    programs: Vec<Program>,
 }
 
-struct Words {
-    parts: Vec<Part>,
-    quick: bool,
-    ordinary: Option<PathBuf>,
-    stat: Option<PathBuf>,
-    cpu: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    Raw,
-    Bound,
-    Loss,
-    Scale,
-    Size,
-}
+type Part = fn(&Options) -> io::Result<()>;
 
 const PARTS: [(&str, Part); 5] = [
-    ("raw", Part::Raw),
-    ("bound", Part::Bound),
-    ("loss", Part::Loss),
-    ("scale", Part::Scale),
-    ("size", Part::Size),
+    ("raw", raw::measure),
+    ("bound", bound::measure),
+    ("loss", loss::measure),
+    ("scale", scale::measure),
+    ("size", size::measure),
 ];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    // Pinned processes of its own.
-    let helper = match args.split_first() {
-        Some((word, rest)) if word == "echo" => Some(echo::serve(rest)),
-        Some((word, rest)) if word == "loop" => Some(raw::bare_loop(rest)),
-        _ => None,
+    let result = match args.split_first() {
+        // Processes of its own.
+        Some((word, rest)) if word == "echo" => echo::serve(rest),
+        Some((word, rest)) if word == "loop" => raw::bare_loop(rest),
+        _ => match parse(&args) {
+            Ok(Some((parts, quick))) => measure(&parts, quick),
+            Ok(None) => {
+                print!("{USAGE}");
+                Ok(())
+            }
+            Err(error) => {
+                eprintln!("bench: {error}; try --help");
+                return ExitCode::from(2);
+            }
+        },
     };
-    let outcome = match (helper, words(&args)) {
-        (Some(done), _) => done,
-        (None, Ok(Some(words))) => measure(words),
-        (None, Ok(None)) => {
-            print!("{USAGE}");
-            Ok(())
-        }
-        (None, Err(error)) => {
-            eprintln!("bench: {error}; try --help");
-            return ExitCode::from(2);
-        }
-    };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -105,47 +86,41 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(words: Words) -> io::Result<()> {
-    let last_cpu = std::thread::available_parallelism()?.get() - 1;
-    let options = Options {
-        quick: words.quick,
-        cpu: words.cpu.unwrap_or(last_cpu),
-        programs: Programs::find(words.ordinary, words.stat)?,
-    };
-    table::heading(&options)?;
-    for part in words.parts {
-        match part {
-            Part::Raw => raw::measure(&options)?,
-            Part::Bound => bound::measure(&options)?,
-            Part::Loss => loss::measure(&options)?,
-            Part::Scale => scale::measure(&options)?,
-            Part::Size => size::measure()?,
-        }
-    }
-    Ok(())
-}
-
-fn words(args: &[String]) -> Result<Option<Words>, lexopt::Error> {
-    let mut words = Words { parts: Vec::new(), quick: false, ordinary: None, stat: None, cpu: None };
+/// The parts to measure, and whether quickly.
+fn parse(args: &[String]) -> Result<Option<(Vec<Part>, bool)>, lexopt::Error> {
+    let (mut parts, mut quick) = (Vec::new(), false);
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("only") => words.parts.push(parser.value()?.parse_with(part)?),
-            Long("quick") => words.quick = true,
-            Long("ordinary") => words.ordinary = Some(parser.value()?.into()),
-            Long("static") => words.stat = Some(parser.value()?.into()),
-            Long("cpu") => words.cpu = Some(parser.value()?.parse()?),
+            Long("only") => parts.push(parser.value()?.parse_with(part)?),
+            Long("quick") => quick = true,
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
         }
     }
-    if words.parts.is_empty() {
-        words.parts = PARTS.iter().map(|(_, part)| *part).collect();
+    if parts.is_empty() {
+        parts.extend(PARTS.map(|(_, part)| part));
     }
-    Ok(Some(words))
+    Ok(Some((parts, quick)))
 }
 
 fn part(name: &str) -> Result<Part, &'static str> {
     let known = PARTS.iter().find(|(word, _)| *word == name);
     known.map(|(_, part)| *part).ok_or("the parts are raw, bound, loss, scale and size")
+}
+
+fn measure(parts: &[Part], quick: bool) -> io::Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    let mut programs = programs::built()?;
+    programs.retain(|program| program.is_native() && !program.name.starts_with("tiny"));
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    println!("{cores} cores, Linux {}; medians (and the range) of ratios\n", kernel.trim());
+    if quick {
+        println!("A quick look: no figures to quote.\n");
+    }
+    if programs.len() < 2 {
+        println!("There is no static build to measure: run 'make static' first.\n");
+    }
+    let options = Options { quick, cpu: cores - 1, programs };
+    parts.iter().try_for_each(|part| part(&options))
 }

@@ -3,12 +3,10 @@
 use super::Options;
 use super::child::{self, Cost};
 use super::echo::{self, Echo, TID};
-use super::programs::Program;
 use super::table::{Spread, Table};
 use super::transfer::Scratch;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 
@@ -24,15 +22,14 @@ pub fn measure(options: &Options) -> io::Result<()> {
     for (pin, receivers) in cases {
         // On all CPUs it takes longer, and is no more than a look.
         let (bytes, rounds) = if pin.is_some() { (bytes, rounds) } else { (bytes / 2, rounds.min(5)) };
-        let file = Scratch::sparse("raw", bytes)?;
-        let setting = Setting { options, receivers, bytes, pin, file: file.path() };
-        for (program, ratios) in setting.compare(rounds)? {
+        let ratios = compare(options, pin, receivers, bytes, rounds)?;
+        for (program, Ratios { rate, cpu }) in options.programs.iter().zip(ratios) {
+            let met = rate.median() >= LEAST_RATE && cpu.median() <= MOST_CPU;
             let (cpus, verdict) = match pin {
-                Some(_) => ("one", ratios.verdict()),
+                Some(_) => ("one", if met { "met" } else { "missed" }),
                 None => ("all", "shown only"),
             };
-            let [rate, cpu] = [&ratios.rate, &ratios.cpu].map(Spread::show);
-            table.row(&[cpus, &receivers.to_string(), &program, &rate, &cpu, verdict]);
+            table.row(&[cpus, &receivers.to_string(), &program.name, &rate.show(), &cpu.show(), verdict]);
         }
     }
     table.print();
@@ -42,71 +39,47 @@ pub fn measure(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-struct Setting<'a> {
-    options: &'a Options,
-    receivers: u8,
-    bytes: u64,
-    pin: Option<usize>,
-    file: &'a Path,
-}
-
-#[derive(Default)]
+/// Those of one program to the loop, over all rounds.
+#[derive(Clone, Default)]
 struct Ratios {
     rate: Spread,
     cpu: Spread,
 }
 
-impl Ratios {
-    fn verdict(&self) -> &'static str {
-        let met = self.rate.median() >= LEAST_RATE && self.cpu.median() <= MOST_CPU;
-        if met { "met" } else { "missed" }
-    }
-}
-
-impl Setting<'_> {
-    /// Rounds of the loop and each program; the order changes from round to round.
-    fn compare(&self, rounds: usize) -> io::Result<Vec<(String, Ratios)>> {
-        let echo = Echo::start(usize::from(self.receivers), self.pin)?;
-        let programs = &self.options.programs.all;
-        let mut all: Vec<(String, Ratios)> =
-            programs.iter().map(|program| (program.name.clone(), Ratios::default())).collect();
-        for round in 0..rounds {
-            let mut costs: Vec<Option<Cost>> = vec![None; programs.len() + 1];
-            for turn in 0..costs.len() {
-                let which = (round + turn) % costs.len();
-                let mut command = match which.checked_sub(1).and_then(|index| programs.get(index)) {
-                    Some(program) => self.client(program, &echo),
-                    None => self.bare(&echo)?,
-                };
-                if let Some(slot) = costs.get_mut(which) {
-                    *slot = Some(child::run(&mut command)?.of_success()?);
-                }
-            }
-            let mut costs = costs.into_iter().flatten();
-            let Some(bare) = costs.next() else { continue };
-            for (cost, (_, ratios)) in costs.zip(&mut all) {
-                ratios.rate.add(bare.elapsed.as_secs_f64() / cost.elapsed.as_secs_f64());
-                ratios.cpu.add(cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64());
-            }
-        }
-        Ok(all)
-    }
-
-    fn client(&self, program: &Program, echo: &Echo) -> Command {
-        let mut command = child::mdalp(program, self.pin, echo.orchestrator, echo.receivers, self.file);
-        match self.receivers {
-            1 => command.args(["-m", "2"]),
-            many => command.args(["--latency", &vec!["1"; usize::from(many)].join(",")]),
-        };
-        command
-    }
-
-    fn bare(&self, echo: &Echo) -> io::Result<Command> {
-        let mut command = child::pinned(&std::env::current_exe()?, self.pin);
-        let numbers = [echo.receivers.to_string(), self.receivers.to_string(), self.bytes.to_string()];
+/// Rounds of the loop and each program; the order changes from round to round.
+fn compare(
+    options: &Options,
+    pin: Option<usize>,
+    receivers: u8,
+    bytes: u64,
+    rounds: usize,
+) -> io::Result<Vec<Ratios>> {
+    let (echo, file) = (Echo::start(receivers, pin)?, Scratch::sparse("raw", bytes)?);
+    let bare_loop = || -> io::Result<Command> {
+        let mut command = child::pinned(&std::env::current_exe()?, pin);
+        let numbers = [echo.receivers.to_string(), receivers.to_string(), bytes.to_string()];
         command.arg("loop").args(numbers);
         Ok(command)
+    };
+    let mut all = vec![Ratios::default(); options.programs.len()];
+    for round in 0..rounds {
+        let mut costs: Vec<Option<Cost>> = vec![None; all.len() + 1];
+        for turn in 0..costs.len() {
+            let which = (round + turn) % costs.len();
+            let mut command = match which {
+                0 => bare_loop()?,
+                _ => echo.client(&options.programs[which - 1], pin, &file),
+            };
+            costs[which] = Some(child::run(&mut command)?.of_success()?);
+        }
+        let mut costs = costs.into_iter().flatten();
+        let Some(bare) = costs.next() else { continue };
+        for (cost, ratios) in costs.zip(&mut all) {
+            ratios.rate.add(bare.elapsed.as_secs_f64() / cost.elapsed.as_secs_f64());
+            ratios.cpu.add(cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64());
+        }
     }
+    Ok(all)
 }
 
 /// The bare loop's process: a thread a receiver, each with a connected socket, its packet made beforehand, no time-out and

@@ -3,12 +3,10 @@
 use super::Options;
 use super::child::{self, Cost};
 use super::echo::Echo;
-use super::loopback::{Receiver, Script, Servers, ms};
-use super::programs::Program;
+use super::loopback::ms;
 use super::table::{Spread, Table};
-use super::transfer::{Scratch, latencies, transfer};
+use super::transfer::{Scratch, delayed, latencies, transfer};
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
 const ACK_DELAY: Duration = Duration::from_millis(100);
@@ -16,8 +14,7 @@ const PACKETS_EACH: u32 = 10;
 
 pub fn measure(options: &Options) -> io::Result<()> {
     by_receivers(options)?;
-    by_payload(options)?;
-    by_descriptors(options)
+    by_payload(options)
 }
 
 /// What the rounds of one line came to.
@@ -48,11 +45,11 @@ fn by_receivers(options: &Options) -> io::Result<()> {
     for &count in counts {
         let packets = count as f64 * f64::from(PACKETS_EACH);
         let file = Scratch::sparse("scale", packets as u64 * 100)?;
-        for program in &options.programs.all {
+        for program in &options.programs {
             let mut line = Line::default();
             for _ in 0..rounds {
                 let arguments = latencies(&vec![ms(1); count]);
-                let cost = transfer(program, delayed(count, ACK_DELAY), file.path(), &arguments)?;
+                let cost = transfer(program, delayed(vec![ACK_DELAY; count]), file.path(), &arguments)?;
                 line.add(&cost, ACK_DELAY * PACKETS_EACH, packets);
             }
             let cells = [line.time.show(), line.cpu.show(), line.peak.show()];
@@ -64,94 +61,30 @@ fn by_receivers(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-fn delayed(count: usize, delay: Duration) -> Script {
-    let receivers = (1..=count).map(|n| Receiver::named(format!("R{n}")).ack_delay(delay));
-    Script::new().with(receivers)
-}
-
-/// Payloads of which the last one is cut by a deadline.
 fn by_payload(options: &Options) -> io::Result<()> {
     let rounds = if options.quick { 1 } else { 3 };
     println!("scale: payload to three receivers, on one CPU\n");
     let mut table = Table::new(&["payload", "program", "CPU, µs a packet", "peak memory, MiB"]);
-    let sizes: [(&str, u64); 6] = [
-        ("5 KB", 5_000),
-        ("100 KB", 100_000),
-        ("1 MB", 1_000_000),
-        ("10 MB", 10_000_000),
-        ("100 MB", 100_000_000),
-        ("1 GB, cut after 3 s", 1_000_000_000),
-    ];
-    let sizes = sizes.iter().filter(|(_, bytes)| !options.quick || *bytes != 100_000_000);
+    let mut sizes = vec![("5 KB", 5_000), ("100 KB", 100_000), ("1 MB", 1_000_000), ("10 MB", 10_000_000)];
+    sizes.extend((!options.quick).then_some(("100 MB", 100_000_000)));
     for (name, bytes) in sizes {
-        let file = Scratch::sparse("payload", *bytes)?;
-        for program in &options.programs.all {
+        let file = Scratch::sparse("payload", bytes)?;
+        for program in &options.programs {
             let mut line = Line::default();
             for _ in 0..rounds {
-                let cost = match *bytes {
+                let cost = if bytes < 1_000_000 {
                     // So that there is time to look at its memory.
-                    ..1_000_000 => {
-                        transfer(program, delayed(3, ms(5)), file.path(), &latencies(&[ms(1); 3]))?
-                    }
-                    1_000_000_000.. => to_echo(options, program, &file, &["-w", "3"], 5)?,
-                    _ => to_echo(options, program, &file, &[], 0)?,
+                    transfer(program, delayed([ms(5); 3]), file.path(), &latencies(&[ms(1); 3]))?
+                } else {
+                    let echo = Echo::start(3, Some(options.cpu))?;
+                    child::run(&mut echo.client(program, Some(options.cpu), &file))?.of_success()?
                 };
-                line.add(&cost, Duration::from_secs(1), *bytes as f64 / 100.0);
+                line.add(&cost, Duration::from_secs(1), bytes as f64 / 100.0);
             }
-            let cpu = if *bytes < 1_000_000_000 { line.cpu.show() } else { "-".to_owned() };
-            table.row(&[name, &program.name, &cpu, &line.peak.show()]);
+            table.row(&[name, &program.name, &line.cpu.show(), &line.peak.show()]);
         }
     }
     table.print();
     println!("Up to 100 KB the acks come after 5 ms, and starting counts.\n");
-    Ok(())
-}
-
-fn to_echo(
-    options: &Options,
-    program: &Program,
-    file: &Scratch,
-    arguments: &[&str],
-    status: i32,
-) -> io::Result<Cost> {
-    let pin = Some(options.cpu);
-    let echo = Echo::start(3, pin)?;
-    let mut command = child::mdalp(program, pin, echo.orchestrator, echo.receivers, file.path());
-    let cost = child::run(command.args(["--latency", "1,1,1"]).args(arguments))?;
-    if cost.status == status { Ok(cost) } else { cost.of_success() }
-}
-
-/// 1,200 receivers, with room for their sockets and without.
-fn by_descriptors(options: &Options) -> io::Result<()> {
-    const RECEIVERS: usize = 1200;
-    println!("scale: {RECEIVERS} receivers under a limit of open files\n");
-    let file = Scratch::sparse("many", RECEIVERS as u64 * 200)?;
-    let mut table = Table::new(&["ulimit -n", "program", "exit status", "peak memory, MiB", "last words"]);
-    for limit in ["4096", "1024"] {
-        for program in &options.programs.all {
-            let servers = match Servers::try_start(delayed(RECEIVERS, ms(100))) {
-                Ok(servers) => servers,
-                Err(error) => {
-                    println!("not measured: {error}; the receivers need {RECEIVERS} sockets themselves\n");
-                    return Ok(());
-                }
-            };
-            let mdalp = child::mdalp(
-                program,
-                None,
-                servers.orchestrator().port(),
-                servers.receiver_port(),
-                file.path(),
-            );
-            let mut limited = Command::new("sh");
-            limited.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", limit]).arg(mdalp.get_program());
-            limited.args(mdalp.get_args()).args(latencies(&vec![ms(1); RECEIVERS]));
-            let cost = child::run(&mut limited)?;
-            let words = cost.said.lines().last().unwrap_or_default();
-            let peak = format!("{:.1}", cost.peak_kib as f64 / 1024.0);
-            table.row(&[limit, &program.name, &cost.status.to_string(), &peak, words]);
-        }
-    }
-    table.print();
     Ok(())
 }
