@@ -42,11 +42,6 @@ impl Receiver {
         }
     }
 
-    pub fn renamed(mut self, name: &str) -> Receiver {
-        self.name = name.to_string();
-        self
-    }
-
     /// Another address than 127.0.0.2 and so on.
     pub fn at(mut self, address: IpAddr) -> Receiver {
         self.address = Some(address);

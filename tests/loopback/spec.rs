@@ -9,7 +9,7 @@ type Apply = fn(Receiver, &str) -> Option<Receiver>;
 
 /// Each word, the value that it needs, what `--help` says of it, and what it does.
 const WORDS: [(&str, &str, &str, Apply); 22] = [
-    ("name", "=TEXT", "its name in the list", |r, name| Some(r.renamed(name))),
+    ("name", "=TEXT", "its name in the list", |r, name| Some(Receiver { name: name.to_string(), ..r })),
     ("at", "=ADDRESS", "its address, see --address", |r, at| Some(r.at(address(at)?))),
     ("delay", "=MS", "milliseconds until the ack (0)", |r, ms| Some(r.ack_delay(milliseconds(ms)?))),
     ("jitter", "=MS", "standard deviation of the delay (0)", |r, ms| Some(r.jitter(milliseconds(ms)?))),
