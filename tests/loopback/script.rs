@@ -297,8 +297,8 @@ impl Script {
 
     /// Before the assignment, this datagram. Said twice, two datagrams in that order.
     pub fn before_assignment(mut self, bytes: impl Into<Vec<u8>>) -> Script {
-        let last = self.answers.len() - 1;
-        self.answers.insert(last, Answer::Raw(bytes.into()));
+        let at = self.answers.iter().position(|answer| *answer == RIGHT).unwrap_or(0);
+        self.answers.insert(at, Answer::Raw(bytes.into()));
         self
     }
 
