@@ -70,7 +70,6 @@ pub struct Told {
     pub lost: Vec<(usize, LossReason)>,
     /// From, to, first SEQ, packets.
     pub moves: Vec<(usize, usize, u32, u32)>,
-    pub time_outs: u64,
     pub too_slow: Vec<Duration>,
 }
 
@@ -98,8 +97,9 @@ impl Outcome {
     /// It succeeded, and the judge has no remark: nothing was sent twice, out of turn or to another receiver.
     #[track_caller]
     pub fn flawless(&self, bytes: &[u8]) -> &Report {
+        let report = self.arrived(bytes);
         assert_eq!((self.transaction.verdict, &self.transaction.remarks[..]), (Verdict::Completed, &[][..]));
-        self.arrived(bytes)
+        report
     }
 
     /// The error's line, as the program shows it; the program would exit with this status.
@@ -153,7 +153,6 @@ impl Told {
                 assert_eq!(*reason, MoveReason::Failover);
                 self.moves.push((from.index.0, to.index.0, range.first().0, range.packets()));
             }
-            Event::TimedOut { .. } => self.time_outs += 1,
             Event::ExpiryLikely { projected } => self.too_slow.push(*projected),
             _ => {}
         }
@@ -171,7 +170,7 @@ pub fn in_parallel<T: Sync + std::fmt::Debug>(cases: &[T], run: impl Fn(&T) + Sy
     });
 }
 
-/// What a command that has ended wrote.
+/// What a command wrote that has ended.
 pub struct CommandOutput {
     pub stdout: String,
     pub stderr: String,
