@@ -18,7 +18,7 @@ use crate::report::Report;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-use transfer::{Failure, Transfer};
+use transfer::Transfer;
 
 /// A client of one orchestrator.
 ///
@@ -92,16 +92,16 @@ impl Client {
         let unchanged = payload.check_unchanged();
         observer.event(&Event::Finished { report: &report });
         match outcome {
-            Err(Failure::Payload(error)) => Err(Error::PayloadWhileSending { error, report }),
-            Err(Failure::Cancelled) => Err(Error::Cancelled { report: Some(report) }),
-            Ok(Outcome::Incomplete) => Err(Error::Incomplete(report)),
-            Ok(Outcome::Deadline) => {
+            Ok(None) => Err(Error::Cancelled { report: Some(report) }),
+            Ok(Some(Outcome::Incomplete)) => Err(Error::Incomplete(report)),
+            Ok(Some(Outcome::Deadline)) => {
                 Err(Error::Deadline { limit: self.options.deadline.unwrap_or_default(), report })
             }
-            Ok(Outcome::Complete) => match unchanged {
+            Ok(Some(Outcome::Complete)) => match unchanged {
                 Ok(()) => Ok(*report),
                 Err(error) => Err(Error::PayloadWhileSending { error, report }),
             },
+            Err(error) => Err(Error::PayloadWhileSending { error, report }),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::event::Cancelled;
 use crate::report::{LossReason, Report};
 use crate::text::{Count, Escaped, NamedAddress, OsMessage, Seconds, TrimmedSeconds};
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -293,6 +293,27 @@ impl fmt::Display for LossReason {
             }
             Self::LocalFailure { what, error } => write!(f, "no {what}: {}", Escaped(error)),
         }
+    }
+}
+
+impl LossReason {
+    /// This host has no `what` for a receiver.
+    pub(crate) fn local(what: &'static str, error: &io::Error) -> Self {
+        Self::LocalFailure { what, error: OsMessage(error).to_string() }
+    }
+
+    /// There is no connected socket: what is missing differs, and so what to do about it.
+    pub(crate) fn no_socket(error: &io::Error) -> Self {
+        let what = match error.kind() {
+            _ if is_out_of_descriptors(error) => "file descriptor",
+            ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::AddrNotAvailable
+            // A broadcast address, or a route that forbids it.
+            | ErrorKind::PermissionDenied => "route",
+            _ => "socket",
+        };
+        Self::local(what, error)
     }
 }
 

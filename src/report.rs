@@ -1,5 +1,6 @@
 //! The result of a transfer, as numbers.
 
+use crate::protocol::worker::Worker;
 use crate::protocol::{SeqRange, Tid};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -87,6 +88,27 @@ impl ReceiverReport {
             ack_rtt: None,
             last_ack: None,
             status: ReceiverStatus::Done,
+        }
+    }
+
+    pub(crate) fn of(worker: &Worker) -> Self {
+        let (target, lane) = (worker.target(), worker.lane());
+        Self {
+            address: target.receiver.address,
+            name: target.receiver.name.clone(),
+            latency: target.latency,
+            planned_bytes: target.ranges.iter().map(SeqRange::len).sum(),
+            acked: worker.acked_ranges(),
+            transmissions: lane.transmissions(),
+            retransmissions: lane.retransmissions(),
+            ignored: lane.ignored(),
+            ack_rtt: lane.srtt(),
+            last_ack: lane.last_ack(),
+            status: match worker.loss() {
+                Some(loss) => ReceiverStatus::Lost(loss.clone()),
+                None if worker.remaining_packets() == 0 => ReceiverStatus::Done,
+                None => ReceiverStatus::Stopped,
+            },
         }
     }
 

@@ -3,29 +3,21 @@
 //! A packet's way is one line: payload → buffer → socket → ack → machine → count. In the steady state that is one `send`, one
 //! `recv` and one look at the clock a packet, and no message, lock, allocation or formatting.
 
-use crate::error::{PayloadError, is_out_of_descriptors};
+use crate::error::PayloadError;
 use crate::options::Trace;
 use crate::payload::{BlockReader, Payload};
-use crate::protocol::message::MAX_ACK_LEN;
 use crate::protocol::scheduler::Signal;
 use crate::protocol::stop_and_wait::{ExitReason, Received, Step, StopAndWait};
 use crate::protocol::{LossReason, Seq, SeqRange, WorkerId};
 use crate::text::OsMessage;
-use crate::udp;
+use crate::udp::{self, AckSocket};
 use crossbeam_channel as channel;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::ops::RangeInclusive;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-/// Above this a single kernel timeout would be late by too much (timers of this length are rounded up by up to an eighth),
-/// so the wait is taken in two slices.
-const LONG_WAIT: Duration = Duration::from_millis(250);
-
-/// No wait is right before the read timeout is set.
-const UNSET: RangeInclusive<Duration> = Duration::MAX..=Duration::ZERO;
 
 /// After an unexpected error of `recv` that may repeat at once: enough not to spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
@@ -66,16 +58,19 @@ pub(crate) struct Sender {
 impl Sender {
     /// Sends one range after another until there are no more to come, and tells the main thread of each.
     pub fn run(mut self) {
-        let mut guard = ExitGuard { worker: self.worker, messages: self.messages.clone(), last: None };
-        guard.last =
-            Some(local_failure("thread", &io::Error::other("it panicked; this is a bug, please report it")));
-        guard.last = self.run_ranges().err();
+        // A thread that ended in silence, also by a panic, could make the main thread wait for ever.
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| self.run_ranges())).unwrap_or_else(|_| {
+            let panicked = io::Error::other("it panicked; this is a bug, please report it");
+            Err(lost(LossReason::local("thread", &panicked)))
+        });
+        if let Err(last) = ended {
+            self.tell(last);
+        }
     }
 
     fn run_ranges(&mut self) -> Result<(), Message> {
-        let socket = udp::connect(self.bind, self.target);
-        let socket = socket.map_err(|error| local_failure(resource_name(&error), &error))?;
-        let mut socket = AckSocket { socket, timeout_range: UNSET, buffer: [0; MAX_ACK_LEN + 1] };
+        let socket = AckSocket::connect(self.bind, self.target);
+        let mut socket = socket.map_err(|error| lost(LossReason::no_socket(&error)))?;
         let mut reader = self.payload.reader(0..0);
         while let Ok(range) = self.work.recv() {
             reader.reset(range.bytes());
@@ -110,7 +105,7 @@ impl Sender {
                         return Err(exited(ExitReason::Stopped));
                     }
                     sent = now;
-                    if let Err(error) = udp::send(&socket.socket, self.machine.encode(seq, payload)) {
+                    if let Err(error) = socket.send(self.machine.encode(seq, payload)) {
                         self.on_error(&error);
                     }
                     wait
@@ -130,10 +125,10 @@ impl Sender {
         began: Instant,
         wait: Duration,
     ) -> Result<Instant, Message> {
-        socket.set_timeout(wait).map_err(|error| local_failure("socket", &error))?;
-        let received = socket.socket.recv(&mut socket.buffer);
+        socket.set_timeout(wait).map_err(|error| lost(LossReason::local("socket", &error)))?;
+        let received = socket.receive();
         let now = Instant::now();
-        let acked = self.on_received(received, now, &socket.buffer);
+        let acked = self.on_received(received, now);
         if !acked && now.saturating_duration_since(began) >= wait {
             self.receive_pending(socket, now);
         }
@@ -144,9 +139,9 @@ impl Sender {
     #[cold]
     fn receive_pending(&mut self, socket: &mut AckSocket, now: Instant) {
         for _ in 0..MAX_PENDING {
-            let received = udp::receive_pending(&socket.socket, &mut socket.buffer);
+            let received = socket.receive_pending();
             let nothing = received.as_ref().is_err_and(udp::nothing_came);
-            if nothing || self.on_received(received, now, &socket.buffer) {
+            if nothing || self.on_received(received, now) {
                 return;
             }
         }
@@ -154,10 +149,9 @@ impl Sender {
 
     /// Handles what `recv` has returned; says whether it was the outstanding packet's ack.
     #[inline]
-    fn on_received(&mut self, received: io::Result<usize>, now: Instant, buffer: &[u8]) -> bool {
+    fn on_received(&mut self, received: io::Result<&[u8]>, now: Instant) -> bool {
         match received {
-            Ok(len) => {
-                let datagram = buffer.get(..len).unwrap_or(buffer);
+            Ok(datagram) => {
                 let received = self.machine.handle_datagram(now, datagram);
                 if self.trace == Trace::Packets {
                     self.trace_datagram(datagram, received);
@@ -213,63 +207,8 @@ fn exited(reason: ExitReason) -> Message {
     Message::Signal(Signal::Exited(reason))
 }
 
-fn local_failure(what: &'static str, error: &io::Error) -> Message {
-    exited(ExitReason::Lost(LossReason::LocalFailure { what, error: OsMessage(error).to_string() }))
-}
-
-/// What is missing where there is no connected socket: what to do about it differs.
-fn resource_name(error: &io::Error) -> &'static str {
-    match error.kind() {
-        _ if is_out_of_descriptors(error) => "file descriptor",
-        ErrorKind::NetworkUnreachable
-        | ErrorKind::HostUnreachable
-        | ErrorKind::AddrNotAvailable
-        // A broadcast address, or a route that forbids it.
-        | ErrorKind::PermissionDenied => "route",
-        _ => "socket",
-    }
-}
-
-/// Tells the main thread that this thread has ended, however it did, also by a panic: a thread that could end in silence
-/// could make the main thread wait for ever.
-struct ExitGuard {
-    worker: WorkerId,
-    messages: channel::Sender<(WorkerId, Message)>,
-    /// What is left to say; nothing if all work is done.
-    last: Option<Message>,
-}
-
-impl Drop for ExitGuard {
-    fn drop(&mut self) {
-        if let Some(message) = self.last.take() {
-            let _ = self.messages.send((self.worker, message));
-        }
-    }
-}
-
-/// The connected socket, with its read timeout set only when it must change noticeably.
-struct AckSocket {
-    socket: UdpSocket,
-    /// The waits for which the read timeout is right as it is set.
-    timeout_range: RangeInclusive<Duration>,
-    /// Room for the longest ack and one byte more, so that a longer datagram shows as longer.
-    buffer: [u8; MAX_ACK_LEN + 1],
-}
-
-impl AckSocket {
-    /// Sets the read timeout for a wait, unless it is right to a sixteenth already.
-    #[inline]
-    fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
-        if self.timeout_range.contains(&wait) { Ok(()) } else { self.change_timeout(wait) }
-    }
-
-    #[cold]
-    fn change_timeout(&mut self, wait: Duration) -> io::Result<()> {
-        let slice = if wait > LONG_WAIT { wait / 8 * 7 } else { wait }.max(Duration::from_micros(1));
-        self.socket.set_read_timeout(Some(slice))?;
-        self.timeout_range = wait - wait / 16..=wait + wait / 16;
-        Ok(())
-    }
+fn lost(reason: LossReason) -> Message {
+    exited(ExitReason::Lost(reason))
 }
 
 #[cfg(test)]
@@ -278,8 +217,10 @@ mod tests {
     use super::*;
     use crate::protocol::Tid;
     use crate::protocol::lane::Lane;
+    use crate::protocol::message::MAX_ACK_LEN;
     use crate::protocol::rto::RtoConfig;
     use crate::testing::{ack, start};
+    use std::net::UdpSocket;
 
     const TID: u64 = u64::MAX;
     const LAST: u32 = u32::MAX - 1;
@@ -342,13 +283,13 @@ mod tests {
     #[test]
     fn what_has_arrived_is_handled_before_a_timer_counts() {
         let (mut sender, _messages, _work, receiver) = sender();
-        let socket = udp::connect(None, sender.target).unwrap();
-        receiver.connect(socket.local_addr().unwrap()).unwrap();
-        let mut socket = AckSocket { socket, timeout_range: UNSET, buffer: [0; MAX_ACK_LEN + 1] };
+        let mut socket = AckSocket::connect(None, sender.target).unwrap();
         let now = Instant::now();
         sender.machine.begin(range());
         assert!(matches!(sender.machine.poll(now), Step::Transmit { .. }));
-        sender.machine.encode(Seq(LAST), b"payload");
+        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
+        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
+        receiver.connect(from).unwrap();
         receiver.send(b"junk").unwrap();
         receiver.send(&ack(TID, LAST)).unwrap();
         // A timer was due long ago; junk and ack wait in the socket.
@@ -369,27 +310,5 @@ mod tests {
         assert!(matches!(last, Some(Message::Signal(Signal::Exited(ExitReason::Stopped)))));
         receiver.set_nonblocking(true).unwrap();
         assert!(receiver.recv(&mut [0; 200]).is_err());
-    }
-
-    #[test]
-    fn the_read_timeout_follows_the_wait_and_long_waits_are_sliced() {
-        let socket = udp::connect(None, "127.0.0.1:9".parse().unwrap()).unwrap();
-        let mut socket = AckSocket { socket, timeout_range: UNSET, buffer: [0; MAX_ACK_LEN + 1] };
-        let ms = Duration::from_millis;
-        // Multiples of the kernel's ticks, so that they come back as they were set.
-        for (wait, timeout) in [
-            (ms(200), ms(200)),
-            (ms(204), ms(200)), // near enough
-            (ms(196), ms(200)),
-            (ms(180), ms(180)),
-            (ms(240), ms(240)),
-            (ms(80_000), ms(70_000)),
-            (ms(100), ms(100)),
-        ] {
-            socket.set_timeout(wait).unwrap();
-            assert_eq!(socket.socket.read_timeout().unwrap(), Some(timeout), "{wait:?}");
-        }
-        socket.set_timeout(Duration::ZERO).unwrap();
-        assert!(socket.socket.read_timeout().unwrap().is_some(), "no wait is not for ever");
     }
 }

@@ -1,7 +1,14 @@
 //! A connected UDP socket: the kernel drops what others send, and a closed port shows as an error.
 
+use crate::protocol::message::MAX_ACK_LEN;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Above this a single kernel timeout would be late by too much (timers of this length are rounded up by up to an eighth),
+/// so the wait is taken in two slices.
+const LONG_WAIT: Duration = Duration::from_millis(250);
 
 /// A socket that talks to `peer` alone, from `local` or from the address that the kernel chooses. Built from addresses,
 /// never from text, so that no resolver is linked.
@@ -63,4 +70,81 @@ pub(crate) fn send(socket: &UdpSocket, datagram: &[u8]) -> io::Result<usize> {
 /// Whether a receive ended without news: nothing came in time, or a signal did.
 pub(crate) fn nothing_came(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// A sender's socket, with its read timeout set only when it must change noticeably, and room for what it receives.
+pub(crate) struct AckSocket {
+    socket: UdpSocket,
+    /// The waits for which the read timeout is right as it is set.
+    timeout_range: RangeInclusive<Duration>,
+    /// Room for the longest ack and one byte more, so that a longer datagram shows as longer.
+    buffer: [u8; MAX_ACK_LEN + 1],
+}
+
+impl AckSocket {
+    /// As [`connect`].
+    pub fn connect(local: Option<IpAddr>, peer: SocketAddr) -> io::Result<Self> {
+        let socket = connect(local, peer)?;
+        // No wait is right before the read timeout is set.
+        Ok(Self { socket, timeout_range: Duration::MAX..=Duration::ZERO, buffer: [0; MAX_ACK_LEN + 1] })
+    }
+
+    /// As [`send`].
+    #[inline]
+    pub fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        send(&self.socket, datagram)
+    }
+
+    /// Receives a datagram; waits no longer than the read timeout.
+    #[inline]
+    pub fn receive(&mut self) -> io::Result<&[u8]> {
+        let len = self.socket.recv(&mut self.buffer)?;
+        Ok(self.buffer.get(..len).unwrap_or(&self.buffer))
+    }
+
+    /// As [`receive_pending`].
+    pub fn receive_pending(&mut self) -> io::Result<&[u8]> {
+        let len = receive_pending(&self.socket, &mut self.buffer)?;
+        Ok(self.buffer.get(..len).unwrap_or(&self.buffer))
+    }
+
+    /// Sets the read timeout for a wait, unless it is right to a sixteenth already.
+    #[inline]
+    pub fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        if self.timeout_range.contains(&wait) { Ok(()) } else { self.change_timeout(wait) }
+    }
+
+    #[cold]
+    fn change_timeout(&mut self, wait: Duration) -> io::Result<()> {
+        let slice = if wait > LONG_WAIT { wait / 8 * 7 } else { wait }.max(Duration::from_micros(1));
+        self.socket.set_read_timeout(Some(slice))?;
+        self.timeout_range = wait - wait / 16..=wait + wait / 16;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_read_timeout_follows_the_wait_and_long_waits_are_sliced() {
+        let mut socket = AckSocket::connect(None, "127.0.0.1:9".parse().unwrap()).unwrap();
+        let ms = Duration::from_millis;
+        // Multiples of the kernel's ticks, so that they come back as they were set.
+        for (wait, timeout) in [
+            (ms(200), ms(200)),
+            (ms(204), ms(200)), // near enough
+            (ms(196), ms(200)),
+            (ms(180), ms(180)),
+            (ms(240), ms(240)),
+            (ms(80_000), ms(70_000)),
+            (ms(100), ms(100)),
+        ] {
+            socket.set_timeout(wait).unwrap();
+            assert_eq!(socket.socket.read_timeout().unwrap(), Some(timeout), "{wait:?}");
+        }
+        socket.set_timeout(Duration::ZERO).unwrap();
+        assert!(socket.socket.read_timeout().unwrap().is_some(), "no wait is not for ever");
+    }
 }

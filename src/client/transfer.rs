@@ -7,16 +7,15 @@
 )]
 
 use crate::error::PayloadError;
-use crate::event::{Cancelled, Event, LaneProgress, Listed, Relay};
+use crate::event::{Event, LaneProgress, Listed, Relay};
 use crate::options::Options;
 use crate::payload::Payload;
 use crate::protocol::scheduler::{Config, Notice, Outcome, Scheduler, Signal, Step};
 use crate::protocol::stop_and_wait::ExitReason;
 use crate::protocol::worker::{Target, Worker};
 use crate::protocol::{LossReason, SeqRange, Tid, WorkerId};
-use crate::report::{ReceiverReport, ReceiverStatus, Report};
+use crate::report::{ReceiverReport, Report};
 use crate::sender::{Message, Sender};
-use crate::text::OsMessage;
 use crossbeam_channel as channel;
 use std::io;
 use std::net::SocketAddr;
@@ -30,18 +29,6 @@ const SENDER_STACK: usize = 64 * 1024;
 
 /// Messages that may wait for the main thread. Only packet tracing ever fills it; the senders then wait.
 const CAPACITY: usize = 64;
-
-/// Why a transfer ended before the scheduler said so.
-pub(super) enum Failure {
-    Payload(PayloadError),
-    Cancelled,
-}
-
-impl From<Cancelled> for Failure {
-    fn from(_: Cancelled) -> Self {
-        Self::Cancelled
-    }
-}
 
 /// The main thread's side of a transfer.
 pub(super) struct Transfer<'a> {
@@ -89,9 +76,13 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Runs until the transfer is over.
-    pub fn run(&mut self, observer: &mut Relay<'_>) -> Result<Outcome, Failure> {
-        loop {
+    /// Runs until the transfer is over; `None` if the observer has cancelled it.
+    ///
+    /// # Errors
+    ///
+    /// The payload could not be read.
+    pub fn run(&mut self, observer: &mut Relay<'_>) -> Result<Option<Outcome>, PayloadError> {
+        while observer.check().is_ok() {
             // What has been said comes first: what was acknowledged in time is not lost because this thread was late.
             for _ in 0..CAPACITY {
                 let Ok((worker, message)) = self.messages.try_recv() else { break };
@@ -101,21 +92,18 @@ impl<'a> Transfer<'a> {
                 Step::Assign(worker, range) => self.assign(worker, range),
                 Step::Report(notice) => self.report_notice(notice, observer),
                 Step::Wait(until) => {
-                    if let Some((worker, message)) = self.next_message(until) {
+                    let message = match until {
+                        Some(at) => self.messages.recv_deadline(at).ok(),
+                        None => self.messages.recv().ok(),
+                    };
+                    if let Some((worker, message)) = message {
                         self.handle(worker, message, observer)?;
                     }
                 }
-                Step::Done(outcome) => return Ok(outcome),
+                Step::Done(outcome) => return Ok(Some(outcome)),
             }
-            observer.check()?;
         }
-    }
-
-    fn next_message(&self, until: Option<Instant>) -> Option<(WorkerId, Message)> {
-        match until {
-            Some(at) => self.messages.recv_deadline(at).ok(),
-            None => self.messages.recv().ok(),
-        }
+        Ok(None)
     }
 
     fn handle(
@@ -123,11 +111,11 @@ impl<'a> Transfer<'a> {
         worker: WorkerId,
         message: Message,
         observer: &mut Relay<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), PayloadError> {
         let receiver = listed(self.scheduler.worker(worker));
         match message {
             Message::Signal(signal) => self.scheduler.handle(Instant::now(), worker, signal),
-            Message::PayloadFailed(error) => return Err(Failure::Payload(error)),
+            Message::PayloadFailed(error) => return Err(error),
             Message::Refused => {
                 observer.event(&Event::Refused { receiver, port: self.options.receiver_port })
             }
@@ -146,26 +134,19 @@ impl<'a> Transfer<'a> {
 
     /// Has a range sent by the worker's thread, which is made when it first gets work.
     fn assign(&mut self, worker: WorkerId, range: SeqRange) {
-        match self.thread(worker) {
-            // A thread that has just ended has said so, or will have: it loses the range again.
-            Ok(thread) => {
-                let _ = thread.work.send(range);
-            }
-            Err(error) => {
-                let reason =
-                    LossReason::LocalFailure { what: "thread", error: OsMessage(&error).to_string() };
-                let signal = Signal::Exited(ExitReason::Lost(reason));
-                self.scheduler.handle(Instant::now(), worker, signal);
-            }
-        }
-    }
-
-    fn thread(&mut self, worker: WorkerId) -> io::Result<&Thread> {
         let thread = match self.threads[worker.0].take() {
             Some(thread) => thread,
-            None => self.spawn(worker)?,
+            None => match self.spawn(worker) {
+                Ok(thread) => thread,
+                Err(error) => {
+                    let lost = ExitReason::Lost(LossReason::local("thread", &error));
+                    return self.scheduler.handle(Instant::now(), worker, Signal::Exited(lost));
+                }
+            },
         };
-        Ok(self.threads[worker.0].insert(thread))
+        // A thread that has just ended has said so, or will have: it loses the range again.
+        let _ = thread.work.send(range);
+        self.threads[worker.0] = Some(thread);
     }
 
     fn spawn(&self, worker: WorkerId) -> io::Result<Thread> {
@@ -233,7 +214,7 @@ impl<'a> Transfer<'a> {
             packets: self.scheduler.packets(),
             elapsed: self.start.elapsed(),
             measuring,
-            receivers: self.scheduler.workers().iter().map(receiver_report).collect(),
+            receivers: self.scheduler.workers().iter().map(ReceiverReport::of).collect(),
         };
         self.stop.store(true, Relaxed);
         // A thread that has something to say would wait for ever.
@@ -250,25 +231,4 @@ impl<'a> Transfer<'a> {
 
 fn listed(worker: &Worker) -> Listed<'_> {
     Listed { index: worker.target().index, receiver: &worker.target().receiver }
-}
-
-fn receiver_report(worker: &Worker) -> ReceiverReport {
-    let (target, lane) = (worker.target(), worker.lane());
-    ReceiverReport {
-        address: target.receiver.address,
-        name: target.receiver.name.clone(),
-        latency: target.latency,
-        planned_bytes: target.ranges.iter().map(SeqRange::len).sum(),
-        acked: worker.acked_ranges(),
-        transmissions: lane.transmissions(),
-        retransmissions: lane.retransmissions(),
-        ignored: lane.ignored(),
-        ack_rtt: lane.srtt(),
-        last_ack: lane.last_ack(),
-        status: match worker.loss() {
-            Some(loss) => ReceiverStatus::Lost(loss.clone()),
-            None if worker.remaining_packets() == 0 => ReceiverStatus::Done,
-            None => ReceiverStatus::Stopped,
-        },
-    }
 }
