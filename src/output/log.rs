@@ -6,9 +6,8 @@ use mdalp::Event;
 use mdalp::cli::{Show, local_hint};
 use mdalp::event::{MoveReason, PlannedShare};
 use mdalp::protocol::{QUEUE_SLOT, TRANSACTION_LIFETIME};
-use mdalp::report::{LatencySource, LossReason};
+use mdalp::report::{Latency, LatencySource, LossReason};
 use mdalp::text::{Count, Excerpt, Millis, Seconds};
-use std::fmt;
 use std::time::Duration;
 
 /// The maximum number of bytes of a payload that a line shows, and of another datagram.
@@ -54,104 +53,82 @@ impl Log {
 
     /// Writes the line for an event, if there is one.
     pub fn event(&mut self, event: &Event<'_>, console: &mut Console) {
-        match event {
-            Event::IntentSent { orchestrator, attempt: 1 } => {
-                self.log(console, format_args!("intent sent to {orchestrator}"));
-            }
+        let line = match event {
+            Event::IntentSent { orchestrator, attempt: 1 } => format!("intent sent to {orchestrator}"),
             Event::IntentSent { orchestrator, attempt } => {
-                self.log(console, format_args!("intent sent to {orchestrator} again, number {attempt}"));
+                format!("intent sent to {orchestrator} again, number {attempt}")
             }
             Event::Waiting { elapsed } if *elapsed >= QUEUE_SLOT && !self.warned_of_wait => {
                 self.warned_of_wait = true;
                 let (waited, limit) = (Seconds(*elapsed, 0), Seconds(self.intent_timeout, 0));
                 let why = "a long queue, or a wrong port, or a firewall";
-                let line =
-                    format_args!("no assignment yet after {waited} s: {why}; waiting for up to {limit} s");
-                self.warn(console, line);
+                let line = format!("no assignment yet after {waited} s: {why}; waiting for up to {limit} s");
+                return self.warn(console, &line);
             }
             Event::Unexpected { datagram } => {
-                let shown = Excerpt(datagram, SHOWN_DATAGRAM);
-                self.log(console, format_args!("ignored from the orchestrator: {shown}"));
+                format!("ignored from the orchestrator: {}", Excerpt(datagram, SHOWN_DATAGRAM))
             }
             Event::Assigned { tid, receivers, waited, .. } => {
                 let (receivers, waited) = (Count(receivers.len() as u64, "receiver"), Seconds(*waited, 3));
-                self.log(console, format_args!("transaction {tid} assigned after {waited} s: {receivers}"));
+                format!("transaction {tid} assigned after {waited} s: {receivers}")
             }
             Event::LatencyFallback { reason, warning: true } => {
-                self.warn(console, format_args!("latencies: {reason}"));
+                return self.warn(console, &format!("latencies: {reason}"));
             }
-            Event::LatencyFallback { reason, .. } => self.log(console, format_args!("latencies: {reason}")),
+            Event::LatencyFallback { reason, .. } => format!("latencies: {reason}"),
             Event::Latencies { latencies, took } if latencies.iter().any(|(_, l)| l.source.was_probed()) => {
-                self.log(console, format_args!("latencies measured in {} s", Seconds(*took, 3)));
+                format!("latencies measured in {} s", Seconds(*took, 3))
             }
             Event::Planned { shares, floor, .. } => {
                 self.at_work = shares.iter().map(|share| !share.range.is_empty()).collect();
-                for share in shares.iter().filter(|share| !share.range.is_empty()) {
-                    let (receiver, latency, range) = (share.receiver, latency_of(share), share.range);
-                    let (bytes, packets) =
-                        (Count(range.len(), "byte"), Count(range.packets().into(), "packet"));
-                    let line = format_args!("{receiver}: {latency}{bytes}, {packets}, SEQ {range}");
-                    self.log(console, line);
-                }
-                if *floor > 0 {
-                    self.log(console, format_args!("every receiver gets {} or more", Count(*floor, "byte")));
-                }
+                return self.log_plan(console, shares, *floor);
             }
             Event::PacketSent { receiver, seq, transmission, payload } => {
-                let (to, bytes, shown) =
-                    (receiver.address(), Count(payload.len() as u64, "byte"), Excerpt(payload, SHOWN));
-                let line = format_args!("to {to}: SEQ {seq}, transmission {transmission}, {bytes}: {shown}");
-                self.log(console, line);
+                let (bytes, shown) = (Count(payload.len() as u64, "byte"), Excerpt(payload, SHOWN));
+                format!("to {}: SEQ {seq}, transmission {transmission}, {bytes}: {shown}", receiver.address())
             }
             Event::PacketReceived { receiver, datagram, acked_after } => {
-                let (from, shown) = (receiver.address(), Excerpt(datagram, SHOWN_DATAGRAM));
+                let shown = Excerpt(datagram, SHOWN_DATAGRAM);
                 let what =
                     acked_after.map_or(", ignored".to_owned(), |t| format!(" after {} ms", Millis(t, 3)));
-                self.log(console, format_args!("from {from}: {shown}{what}"));
+                format!("from {}: {shown}{what}", receiver.address())
             }
             Event::TimedOut { receiver, seq, transmissions, waited, refused } => {
                 let (from, waited, next) = (receiver.address(), Seconds(*waited, 3), transmissions + 1);
-                if *refused {
-                    let line =
-                        format_args!("{from}: SEQ {seq} refused; transmission {next} after {waited} s");
-                    self.log(console, line);
-                } else {
-                    let line = format_args!("{from}: no ack of SEQ {seq} in {waited} s; transmission {next}");
-                    self.log(console, line);
+                match refused {
+                    true => format!("{from}: SEQ {seq} refused; transmission {next} after {waited} s"),
+                    false => format!("{from}: no ack of SEQ {seq} in {waited} s; transmission {next}"),
                 }
             }
             Event::Refused { receiver, port } => {
                 let cause = format!("nothing is listening on port {port}");
-                let from = receiver.address();
-                let line = format!("{from}: {cause}; check --receiver-port; still trying");
-                self.print_json(console, format_args!("{line}"));
-                self.warn_of_one(console, cause, &line);
+                let line = format!("{}: {cause}; check --receiver-port; still trying", receiver.address());
+                self.print_json(console, &line);
+                return self.warn_of_one(console, cause, &line);
             }
+            // When no receiver is left, the error that ends the run says all this. JSON has an event of its own.
             Event::Lost { receiver, loss, unacked_packets } => {
-                if let Some(at_work) = self.at_work.get_mut(receiver.index.0) {
-                    *at_work = false;
+                self.at_work.iter_mut().skip(receiver.index.0).take(1).for_each(|at_work| *at_work = false);
+                if self.level != Level::All && !self.at_work.contains(&true) {
+                    return;
                 }
-                // When no receiver is left, the error that ends the run says all this. JSON has an event of its own.
-                if self.level == Level::All || self.at_work.contains(&true) {
-                    let packets = Count((*unacked_packets).into(), "packet");
-                    let hint = local_hint(loss).map_or(String::new(), |hint| format!("; {hint}"));
-                    let line = format!("lost {receiver}: {loss}; it leaves {packets}{hint}");
-                    let cause = match loss {
-                        LossReason::LocalFailure { .. } => format!("lost: {loss}"),
-                        _ => format!("lost: {}", loss.name()),
-                    };
-                    self.warn_of_one(console, cause, &line);
-                }
+                let packets = Count((*unacked_packets).into(), "packet");
+                let hint = local_hint(loss).map_or(String::new(), |hint| format!("; {hint}"));
+                let line = format!("lost {receiver}: {loss}; it leaves {packets}{hint}");
+                let cause = match loss {
+                    LossReason::LocalFailure { .. } => format!("lost: {loss}"),
+                    _ => format!("lost: {}", loss.name()),
+                };
+                return self.warn_of_one(console, cause, &line);
             }
             Event::Moved { from, to, range, reason } => {
-                let (from, to) = (from.address(), to.address());
                 let reason = if *reason == MoveReason::Rebalance { "rebalancing" } else { "failover" };
-                self.log(console, format_args!("{reason}: SEQ {range} from {from} to {to}"));
+                format!("{reason}: SEQ {range} from {} to {}", from.address(), to.address())
             }
             Event::ExpiryLikely { projected } => {
                 let (projected, lifetime) = (Seconds(*projected, 0), TRANSACTION_LIFETIME.as_secs());
-                let expiry = format_args!("transactions expire after about {lifetime} s");
-                self.warn(console, format_args!("at this rate it will take {projected} s; {expiry}"));
+                let expiry = format!("transactions expire after about {lifetime} s");
+                return self.warn(console, &format!("at this rate it will take {projected} s; {expiry}"));
             }
             Event::Finished { report } => {
                 if report.is_complete() && self.level == Level::Warnings {
@@ -159,20 +136,29 @@ impl Log {
                 }
                 let (acked, all) = (report.acked_bytes(), Count(report.payload_bytes, "byte"));
                 let (elapsed, measuring) = (Seconds(report.elapsed, 3), Seconds(report.measuring, 3));
-                self.log(
-                    console,
-                    format_args!(
-                        "end: {acked} of {all} acknowledged {elapsed} s after the assignment, \
-                         of which measuring latencies took {measuring} s"
-                    ),
-                );
+                format!(
+                    "end: {acked} of {all} acknowledged {elapsed} s after the assignment, \
+                     of which measuring latencies took {measuring} s"
+                )
             }
-            _ => {}
+            _ => return,
+        };
+        self.log(console, &line);
+    }
+
+    fn log_plan(&self, console: &mut Console, shares: &[PlannedShare<'_>], floor: u64) {
+        for PlannedShare { receiver, latency, range } in shares.iter().filter(|s| !s.range.is_empty()) {
+            let (latency, bytes) = (latency.map_or(String::new(), latency_text), Count(range.len(), "byte"));
+            let packets = Count(range.packets().into(), "packet");
+            self.log(console, &format!("{receiver}: {latency}{bytes}, {packets}, SEQ {range}"));
+        }
+        if floor > 0 {
+            self.log(console, &format!("every receiver gets {} or more", Count(floor, "byte")));
         }
     }
 
     /// Writes a line with the time since the start.
-    fn log(&self, console: &mut Console, line: fmt::Arguments<'_>) {
+    fn log(&self, console: &mut Console, line: &str) {
         if self.level == Level::All {
             let elapsed = Seconds(console.elapsed(), 6);
             console.write_line(format_args!("[{elapsed:>10}] {line}"));
@@ -180,22 +166,22 @@ impl Log {
     }
 
     /// Writes a warning, as JSON too.
-    pub fn warn(&self, console: &mut Console, line: fmt::Arguments<'_>) {
+    pub fn warn(&self, console: &mut Console, line: &str) {
         self.print_json(console, line);
         self.write_warning(console, line);
     }
 
-    fn print_json(&self, console: &mut Console, line: fmt::Arguments<'_>) {
+    fn print_json(&self, console: &mut Console, line: &str) {
         if self.json {
-            console.print(&json::warning(&line.to_string(), console.elapsed()));
+            console.print(&json::warning(line, console.elapsed()));
         }
     }
 
-    fn write_warning(&self, console: &mut Console, line: fmt::Arguments<'_>) {
+    fn write_warning(&self, console: &mut Console, line: &str) {
         match self.level {
             Level::Quiet => {}
             Level::Warnings => console.write_line(format_args!("mdalp: warning: {line}")),
-            Level::All => self.log(console, format_args!("warning: {line}")),
+            Level::All => self.log(console, &format!("warning: {line}")),
         }
     }
 
@@ -209,21 +195,20 @@ impl Log {
             }
         };
         if before < REPEATED || self.level == Level::All {
-            self.write_warning(console, format_args!("{line}"));
+            self.write_warning(console, line);
         }
     }
 
     fn warn_of_the_rest(&self, console: &mut Console) {
         for (cause, count) in self.causes.iter().filter(|(_, count)| *count > REPEATED) {
             let more = Count(count - REPEATED, "more receiver");
-            self.write_warning(console, format_args!("{more}: {cause}"));
+            self.write_warning(console, &format!("{more}: {cause}"));
         }
     }
 }
 
 /// A latency as it begins a plan's line.
-fn latency_of(share: &PlannedShare<'_>) -> String {
-    let Some(latency) = share.latency else { return String::new() };
+fn latency_text(latency: Latency) -> String {
     match (latency.measured(), latency.source) {
         (Some(rtt), _) => format!("latency {} ms, ", Millis(rtt, 3)),
         (None, LatencySource::NoReply) => {

@@ -63,7 +63,7 @@ impl<'a> Display<'a> {
     pub fn warn_of_unused(&mut self, args: &Args) {
         let Some(server) = args.unused_server else { return };
         let why = if args.compare { "with --compare" } else { "in mode 1; add -m 2" };
-        self.log.warn(self.console, format_args!("-s {server} has no effect {why}"));
+        self.log.warn(self.console, &format!("-s {server} has no effect {why}"));
     }
 
     /// Shows the end. An error is shown in any case.
