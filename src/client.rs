@@ -3,7 +3,7 @@
 
 mod transfer;
 
-use crate::error::{Error, PayloadError};
+use crate::error::Error;
 use crate::event::{Event, Listed, Observer, PlannedShare, Relay};
 use crate::handshake::{self, Assigned};
 use crate::latency;
@@ -142,10 +142,7 @@ impl Client {
                 plan::balanced(payload.len(), &rtts)
             }
         };
-        let plan = plan.map_err(|error| {
-            let (what, why) = (payload.name().to_owned(), error.to_string());
-            Error::Payload(PayloadError { what, why, hint: "send it in parts", source: None })
-        })?;
+        let plan = plan.ok_or_else(|| Error::Payload(payload.too_long()))?;
         let shares: Vec<_> = Listed::all(receivers)
             .zip(plan.ranges())
             .map(|(receiver, &range)| {

@@ -136,11 +136,15 @@ impl Payload {
         match payload.len() {
             0 => Err(payload_error(payload.name(), "is empty", "give at least one byte to send")),
             1..=MAX_PAYLOAD_LEN => Ok(payload),
-            _ => {
-                let why = format!("is longer than {MAX_PAYLOAD_LEN} bytes, the most that SEQs can number");
-                Err(payload_error(payload.name(), why, "send it in parts"))
-            }
+            _ => Err(payload.too_long()),
         }
+    }
+
+    /// It has more packets than SEQs can number, perhaps only because each receiver's last one is not full.
+    pub(crate) fn too_long(&self) -> PayloadError {
+        let why =
+            format!("is too long: SEQs can number {MAX_PAYLOAD_LEN} bytes, or less with many receivers");
+        payload_error(self.name(), why, "send it in parts")
     }
 
     /// Returns the number of bytes; of a file, what it had when it was opened.

@@ -143,15 +143,12 @@ impl Object {
 
     /// Any text.
     pub fn text(&mut self, key: &str, value: &str) {
-        self.member(key, format_args!("\"{}\"", Text(value)));
+        self.number(key, Text(value));
     }
 
     /// The same, if it is known.
     pub fn text_or_null(&mut self, key: &str, value: Option<&str>) {
-        match value {
-            Some(value) => self.text(key, value),
-            None => self.member(key, format_args!("null")),
-        }
+        self.number_or_null(key, value.map(Text));
     }
 
     /// Seconds to the microsecond.
@@ -198,12 +195,13 @@ impl Object {
     }
 }
 
-/// The inside of a JSON string (RFC 8259, section 7). What could move a terminal's cursor or reorder a line is escaped,
+/// A JSON string (RFC 8259, section 7). What could move a terminal's cursor or reorder a line is escaped,
 /// too.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
         for c in self.0.chars() {
             match c {
                 '"' => f.write_str("\\\"")?,
@@ -216,7 +214,7 @@ impl fmt::Display for Text<'_> {
                 c => f.write_char(c)?,
             }
         }
-        Ok(())
+        f.write_char('"')
     }
 }
 

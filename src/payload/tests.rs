@@ -164,7 +164,12 @@ fn a_file_longer_than_seqs_can_number_is_refused_and_the_longest_is_not() {
         &[0; 100]
     );
     File::options().write(true).open(&file.0).unwrap().set_len(MAX_PAYLOAD_LEN + 1).unwrap();
-    assert!(Payload::open(&file.0).unwrap_err().why.starts_with("is longer than 429496729500 bytes"));
+    assert!(
+        Payload::open(&file.0)
+            .unwrap_err()
+            .why
+            .starts_with("is too long: SEQs can number 429496729500 bytes")
+    );
 }
 
 #[test]

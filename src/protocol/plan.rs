@@ -1,7 +1,6 @@
 //! Who sends what: byte shares by inverse latency, and the SEQ ranges that carry them: mdalp(7), "LOAD BALANCING".
 
 use super::{MAX_PACKET_PAYLOAD, Seq, SeqRange};
-use std::fmt;
 use std::time::Duration;
 
 /// Shorter latencies count as this one: a receiver next door must not get everything, and nothing is divided by zero.
@@ -27,52 +26,36 @@ impl Plan {
     pub fn floor(&self) -> u64 {
         self.floor
     }
-
-    /// Returns the number of packets of all receivers together.
-    pub fn packets(&self) -> u32 {
-        self.ranges.last().map_or(0, |range| range.end().0)
-    }
 }
 
-/// The payload has more packets than SEQs can number: it has over 400 GiB, or close to that and many receivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge;
-
-impl std::error::Error for TooLarge {}
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the payload has more packets than 32-bit SEQs can number")
-    }
-}
-
-/// Mode 1: shares the payload out among receivers of these latencies, at least one, as [`shares`] does.
-pub fn balanced(payload_len: u64, latencies: &[Duration]) -> Result<Plan, TooLarge> {
+/// Mode 1: shares the payload out among receivers of these latencies, at least one, as [`shares`] does. `None` if it has
+/// more packets than SEQs can number: it has over 400 GiB, or close to that and many receivers.
+pub fn balanced(payload_len: u64, latencies: &[Duration]) -> Option<Plan> {
     assert!(!latencies.is_empty(), "there are no receivers");
     // Before anything is computed: shares are for lengths that floating-point numbers hold exactly.
     if payload_len > MAX_PAYLOAD_LEN {
-        return Err(TooLarge);
+        return None;
     }
     to_ranges(shares(payload_len, latencies), floor(payload_len, latencies.len()))
 }
 
-/// Mode 2: everything to the receiver at `index`, from 0, in a list of `receivers`.
-pub fn single(payload_len: u64, receivers: usize, index: usize) -> Result<Plan, TooLarge> {
+/// Mode 2: everything to the receiver at `index`, from 0, in a list of `receivers`. `None` as for [`balanced`].
+pub fn single(payload_len: u64, receivers: usize, index: usize) -> Option<Plan> {
     assert!(index < receivers, "there is no receiver {index} in a list of {receivers}");
     to_ranges((0..receivers).map(|i| if i == index { payload_len } else { 0 }), 0)
 }
 
 /// Ranges of these numbers of bytes, one after the other. Each starts a new packet.
-fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Result<Plan, TooLarge> {
+fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Option<Plan> {
     let (mut seq, mut byte) = (Seq(0), 0u64);
     let mut ranges = Vec::new();
     for share in shares {
-        let end = byte.checked_add(share).ok_or(TooLarge)?;
-        let range = SeqRange::over_bytes(seq, byte..end).ok_or(TooLarge)?;
+        let end = byte.checked_add(share)?;
+        let range = SeqRange::over_bytes(seq, byte..end)?;
         (seq, byte) = (range.end(), end);
         ranges.push(range);
     }
-    Ok(Plan { ranges, floor })
+    Some(Plan { ranges, floor })
 }
 
 /// How many of `len` bytes, at most [`MAX_PAYLOAD_LEN`], each receiver gets, by inverse latency.
@@ -140,6 +123,11 @@ mod tests {
     use crate::testing::Rng;
     use std::cmp::Reverse;
 
+    /// The number of packets of all receivers together.
+    fn packets(plan: &Plan) -> u32 {
+        plan.ranges.last().map_or(0, |range| range.end().0)
+    }
+
     fn micros(of: &[u64]) -> Vec<Duration> {
         of.iter().map(|us| Duration::from_micros(*us)).collect()
     }
@@ -155,7 +143,7 @@ mod tests {
             let packet = plan.ranges()[range].packet_bytes(Seq(last));
             assert_eq!(packet.end - packet.start, bytes);
         }
-        assert_eq!((plan.floor(), plan.packets()), (500, 51));
+        assert_eq!((plan.floor(), packets(&plan)), (500, 51));
     }
 
     #[test]
@@ -200,20 +188,19 @@ mod tests {
         let plan = single(250, 3, 1).unwrap();
         let shown: Vec<_> = plan.ranges().iter().map(|r| (r.first().0, r.end().0, r.bytes())).collect();
         assert_eq!(shown, [(0, 0, 0..0), (0, 3, 0..250), (3, 3, 250..250)]);
-        assert_eq!((plan.floor(), plan.packets()), (0, 3));
+        assert_eq!((plan.floor(), packets(&plan)), (0, 3));
     }
 
     #[test]
     fn what_cannot_be_planned_is_an_error() {
         let most = MAX_PAYLOAD_LEN;
-        assert_eq!(TooLarge.to_string(), "the payload has more packets than 32-bit SEQs can number");
-        assert_eq!(single(most, 1, 0).map(|plan| plan.packets()), Ok(u32::MAX));
-        assert_eq!(single(most + 1, 1, 0), Err(TooLarge));
-        assert_eq!(balanced(most, &micros(&[7])).map(|plan| plan.packets()), Ok(u32::MAX));
-        assert_eq!(balanced(most + 1, &micros(&[7])), Err(TooLarge));
-        assert_eq!(balanced(u64::MAX, &micros(&[7, 8, 9])), Err(TooLarge));
+        assert_eq!(single(most, 1, 0).map(|plan| packets(&plan)), Some(u32::MAX));
+        assert_eq!(single(most + 1, 1, 0), None);
+        assert_eq!(balanced(most, &micros(&[7])).map(|plan| packets(&plan)), Some(u32::MAX));
+        assert_eq!(balanced(most + 1, &micros(&[7])), None);
+        assert_eq!(balanced(u64::MAX, &micros(&[7, 8, 9])), None);
         // Ranges that do not end with a full packet need one SEQ more.
-        assert_eq!(balanced(most, &micros(&[7, 9])), Err(TooLarge));
+        assert_eq!(balanced(most, &micros(&[7, 9])), None);
     }
 
     #[test]
@@ -225,7 +212,7 @@ mod tests {
         ] {
             let plan = plan.unwrap();
             let last = plan.ranges().last().unwrap();
-            assert!(plan.packets() >= u32::MAX - 1_200 && plan.packets() == last.end().0);
+            assert!(packets(&plan) >= u32::MAX - 1_200 && packets(&plan) == last.end().0);
             let seq = Seq(last.end().0 - 1);
             assert_eq!(last.packet_bytes(seq).end, last.bytes().end);
             let (head, tail) = last.split_at(seq);
@@ -273,7 +260,7 @@ mod tests {
         assert!(counts.iter().all(|count| *count >= floor), "{of}: under {floor}: {counts:?}");
         check_order(&latencies, &counts, &of);
         check_proportion(len, &latencies, &counts, &of);
-        if let Ok(plan) = balanced(len, &latencies) {
+        if let Some(plan) = balanced(len, &latencies) {
             check_ranges(&plan, &counts, &of);
             assert_eq!(plan.floor(), floor);
         } else {
@@ -348,7 +335,7 @@ mod tests {
             assert_eq!(u64::from(range.packets()), count.div_ceil(100), "{of}");
             (seq, byte) = (range.end().0, byte + count);
         }
-        assert_eq!(plan.packets(), seq);
+        assert_eq!(packets(plan), seq);
     }
 
     #[test]

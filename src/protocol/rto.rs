@@ -17,8 +17,7 @@
 use std::time::Duration;
 
 /// The shortest timeout once a round trip has been measured.
-pub const MIN_RTO: Duration = Duration::from_nanos(MIN_RTO_NANOS);
-const MIN_RTO_NANOS: u64 = 10_000_000;
+pub const MIN_RTO: Duration = Duration::from_millis(10);
 
 /// The protocol's own timeout, which the reference client uses for every packet.
 pub const PROTOCOL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -105,7 +104,7 @@ impl Rto {
                 let minimum = srtt + srtt / 4;
                 let limit = (self.give_up / 2).max(minimum);
                 let rto = (srtt + 4 * rttvar).max(minimum).min(limit);
-                Duration::from_nanos(rto.max(MIN_RTO_NANOS).min(self.give_up))
+                Duration::from_nanos(rto.max(nanos(MIN_RTO)).min(self.give_up))
             }
             _ => self.initial.max(self.kept_backoff),
         }
