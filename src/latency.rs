@@ -1,5 +1,5 @@
-//! How far away each receiver is: the mean of three ICMP echoes, or of three UDP probes where the kernel refuses ICMP
-//! sockets. The only file that names ping_rs. An unavailable latency never fails a transfer.
+//! How far away each receiver is: the mean of three ICMP echoes, or of three UDP probes where the kernel sends no
+//! pings. The only file that names ping_rs. An unavailable latency never fails a transfer.
 #![expect(clippy::disallowed_methods, reason = "its own threads and channels, which end with the measuring")]
 
 use crate::event::{Event, Relay};
@@ -42,26 +42,14 @@ const TIMER_SLACK: Duration = Duration::from_millis(100);
 /// The shortest timeout: ping_rs would wait forever with less than a microsecond.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-const EPERM: u32 = 1;
+/// The error of a kernel that lets this user make no ICMP sockets.
 const EACCES: u32 = 13;
 
-/// The usual reason for [`EACCES`], and what to do about it.
+/// The usual reason for that, and what to do about it.
 const PING_GROUP_RANGE: (&str, &str) = (
     ", since net.ipv4.ping_group_range leaves this process out",
     "; to allow pings: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"",
 );
-
-/// `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT` and `EAFNOSUPPORT` of Linux, which std gives no names to.
-const NO_SUCH_SOCKET: [u32; 3] = if cfg!(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-)) {
-    [120, 121, 124]
-} else {
-    [93, 94, 97]
-};
 
 /// Measures the latencies of `receivers`, in their order; each address should come once. Takes about one round trip to
 /// the slowest (three with more than 96 receivers), or a second if one does not answer, and never ends after `deadline`.
@@ -96,7 +84,7 @@ fn measure_by(
 struct Method {
     /// By ICMP; `None` if that is out of the question.
     ping: Option<Probe>,
-    /// By UDP, once the kernel has refused the ping.
+    /// By UDP, where the kernel does not send the ping.
     probe: Probe,
     /// The local address to send from.
     bind: Option<IpAddr>,
@@ -116,7 +104,7 @@ enum Reply {
     Udp(Duration),
     /// No answer came in time.
     None,
-    /// The kernel refuses to let this process ping: its error's number.
+    /// The kernel did not send the ping: its error's number.
     Refused(u32),
     /// Something else went wrong here or on the way.
     Error(String),
@@ -151,8 +139,8 @@ fn error(replies: &[Reply]) -> Option<&str> {
     replies.iter().find_map(|reply| if let Reply::Error(why) = reply { Some(why.as_str()) } else { None })
 }
 
-/// Why the kernel does not let this process ping: its error's number. If a probe of the same receiver met the same error,
-/// nothing may be sent there at all: a route or a firewall forbids it.
+/// Why the kernel did not send a ping: its error's number. If a probe of the same receiver met the same error, nothing can
+/// be sent there at all: there is no route, or a firewall forbids it.
 fn refusal(replies: &[Reply]) -> Option<u32> {
     let refused = |reply: &Reply| if let Reply::Refused(code) = reply { Some(*code) } else { None };
     replies.iter().find_map(refused).filter(|code| error(replies) != Some(&system_error(*code)))
@@ -349,8 +337,7 @@ fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
         }
         // The other one is somebody else's answer.
         Ok(_) | Err(PingError::TimedOut | PingError::IoPending) => Reply::None,
-        Err(PingError::OsError(code, _)) if is_refusal(code) => Reply::Refused(code),
-        Err(PingError::OsError(code, _)) => Reply::Error(system_error(code)),
+        Err(PingError::OsError(code, _)) => Reply::Refused(code),
         Err(_) => Reply::Error("not an echo reply".to_owned()),
     }
 }
@@ -358,11 +345,6 @@ fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
 /// The system's message. ping_rs gives it with the number, too.
 fn system_error(code: u32) -> String {
     OsMessage(&io::Error::from_raw_os_error(code.cast_signed())).to_string()
-}
-
-/// Whether the kernel lets no such ping out of this process, whoever it is for.
-fn is_refusal(code: u32) -> bool {
-    [EPERM, EACCES].contains(&code) || NO_SUCH_SOCKET.contains(&code)
 }
 
 /// One UDP probe: a closed port answers with a refusal, an open one perhaps with something.
