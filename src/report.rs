@@ -5,6 +5,7 @@ use crate::protocol::{SeqRange, Tid};
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use crate::protocol::lane::Counts;
 pub use crate::protocol::{Latency, LatencySource, LossReason};
 
 // What follows are the words of JSON, so that a new variant cannot go without one.
@@ -59,16 +60,8 @@ pub struct ReceiverReport {
     pub planned_bytes: u64,
     /// The packets that it acknowledged, in that order.
     pub acked: Vec<SeqRange>,
-    /// Data packets sent to it, retransmissions included.
-    pub transmissions: u64,
-    /// The number of retransmissions among them.
-    pub retransmissions: u64,
-    /// Datagrams from it other than an ack of the outstanding packet.
-    pub ignored: u64,
-    /// Smoothed round-trip time of its acks (SRTT); `None` without a clean sample.
-    pub ack_rtt: Option<Duration>,
-    /// From the assignment to its last ack; `None` if it acknowledged nothing.
-    pub last_ack: Option<Duration>,
+    /// What was sent to it and came from it.
+    pub counts: Counts,
     /// How it ended.
     pub status: ReceiverStatus,
 }
@@ -82,28 +75,20 @@ impl ReceiverReport {
             latency: None,
             planned_bytes: 0,
             acked: Vec::new(),
-            transmissions: 0,
-            retransmissions: 0,
-            ignored: 0,
-            ack_rtt: None,
-            last_ack: None,
+            counts: Counts::default(),
             status: ReceiverStatus::Done,
         }
     }
 
     pub(crate) fn of(worker: &Worker) -> Self {
-        let (target, lane) = (worker.target(), worker.lane());
+        let target = worker.target();
         Self {
             address: target.receiver.address,
             name: target.receiver.name.clone(),
             latency: target.latency,
             planned_bytes: target.ranges.iter().map(SeqRange::len).sum(),
             acked: worker.acked_ranges(),
-            transmissions: lane.transmissions(),
-            retransmissions: lane.retransmissions(),
-            ignored: lane.ignored(),
-            ack_rtt: lane.srtt(),
-            last_ack: lane.last_ack(),
+            counts: worker.lane().counts(),
             status: match worker.loss() {
                 Some(loss) => ReceiverStatus::Lost(loss.clone()),
                 None if worker.remaining_packets() == 0 => ReceiverStatus::Done,
@@ -193,12 +178,12 @@ impl Report {
 
     /// Returns the number of retransmissions to all receivers.
     pub fn retransmissions(&self) -> u64 {
-        self.receivers.iter().map(|r| r.retransmissions).sum()
+        self.receivers.iter().map(|r| r.counts.retransmissions).sum()
     }
 
     /// Returns the time from the assignment to the last ack of all; `None` if there was none.
     pub fn last_ack(&self) -> Option<Duration> {
-        self.receivers.iter().filter_map(|r| r.last_ack).max()
+        self.receivers.iter().filter_map(|r| r.counts.last_ack).max()
     }
 
     /// Whether every byte was acknowledged.

@@ -14,7 +14,7 @@ fn ended_by_the_deadline(servers: &Servers, outcome: &Outcome, limit: &str) {
     assert!(line.contains(" bytes acknowledged, ") && line.ends_with("allow more with --deadline"), "{line}");
     // Two and a half timers: whoever were still at it would send.
     std::thread::sleep(ms(250));
-    let sent: u64 = outcome.report().receivers.iter().map(|r| r.transmissions).sum();
+    let sent: u64 = outcome.report().receivers.iter().map(|r| r.counts.transmissions).sum();
     assert_eq!(servers.judge().unwrap().packets(), sent);
 }
 
@@ -62,7 +62,7 @@ fn the_deadline_includes_the_measuring() {
     ended_by_the_deadline(&servers, &outcome, "0.2");
     assert!(reasons.iter().any(|reason| reason.contains("answered within 0.")), "{reasons:?}");
     assert!(outcome.report().measuring > ms(100));
-    assert_eq!(outcome.report().receivers[0].transmissions, 0);
+    assert_eq!(outcome.report().receivers[0].counts.transmissions, 0);
 }
 
 /// The last ack came in time; that the client looked at it later (here an observer takes its time) is no failure.
@@ -110,7 +110,7 @@ fn times_that_no_clock_can_count_are_clamped() {
     };
     let outcome = send(&servers, options, b"x", Mode::Balance);
     outcome.failure(ExitStatus::Incomplete);
-    assert!(outcome.report().receivers[0].transmissions <= 5, "{:?}", outcome.report());
+    assert!(outcome.report().receivers[0].counts.transmissions <= 5, "{:?}", outcome.report());
     // The first timeout may be beyond counting, too.
     let servers = Servers::start(Script::new().receivers(1));
     let options =

@@ -18,7 +18,7 @@ fn changes_nothing(hostile: Receiver, ignored: u64) {
     let outcome = send(&servers, long_timeouts(&servers, 2), &bytes, Mode::Balance);
     let report = outcome.flawless(&bytes);
     assert_eq!((outcome.transaction.packets(), report.retransmissions()), (30, 0));
-    assert_eq!(report.receivers.iter().map(|r| r.ignored).collect::<Vec<_>>(), [ignored, 0]);
+    assert_eq!(report.receivers.iter().map(|r| r.counts.ignored).collect::<Vec<_>>(), [ignored, 0]);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_receiver_that_acknowledges_in_advance_is_taken_at_its_word() {
     assert_eq!((report.acked_bytes(), report.retransmissions()), (3000, 0));
     let honest = outcome.transaction.part("R1");
     assert_eq!((honest.counts.bytes, honest.counts.packets), (1500, 15));
-    assert_eq!(report.receivers[0].transmissions, 15, "every packet is sent, once");
+    assert_eq!(report.receivers[0].counts.transmissions, 15, "every packet is sent, once");
 }
 
 /// Each receiver answers its one packet with something that is nearly its ack, and with nothing else. The unit tests of
@@ -102,7 +102,7 @@ fn what_is_nearly_an_ack_is_none() {
     outcome.failure(ExitStatus::Incomplete);
     for (seq, receiver) in outcome.report().receivers.iter().enumerate() {
         assert_eq!(receiver.acked_packets(), 0, "{:.99}", nearly(seq)[seq]);
-        assert!(receiver.ignored > 0 && receiver.ignored <= receiver.transmissions);
+        assert!(receiver.counts.ignored > 0 && receiver.counts.ignored <= receiver.counts.transmissions);
     }
     assert_eq!(outcome.transaction.faults(), [] as [&_; 0]);
 }
@@ -123,8 +123,8 @@ fn a_flood_moves_neither_the_timer_nor_the_give_up() {
         assert!(waited >= ms(2000));
         // One every 100 ms; a timer never fires early, and a busy machine may be late by several.
         assert!((2..=20).contains(&transmissions), "{transmissions}");
-        assert!(outcome.report().receivers[0].ignored > 10, "{:?}", outcome.report());
-        assert_eq!(outcome.report().receivers[0].transmissions, u64::from(transmissions));
+        assert!(outcome.report().receivers[0].counts.ignored > 10, "{:?}", outcome.report());
+        assert_eq!(outcome.report().receivers[0].counts.transmissions, u64::from(transmissions));
         assert_eq!(outcome.transaction.packets(), u64::from(transmissions));
     });
 }
@@ -174,7 +174,7 @@ fn a_closed_port_loses_its_receiver_after_five_refusals() {
     let [(0, LossReason::Refused { seq: Seq(0), times: 5 })] = outcome.told.lost[..] else {
         panic!("{:?}", outcome.told.lost)
     };
-    assert_eq!(outcome.report().receivers[0].transmissions, 5);
+    assert_eq!(outcome.report().receivers[0].counts.transmissions, 5);
     assert_eq!(outcome.transaction.part("R").counts.packets, 10);
 }
 
@@ -203,7 +203,7 @@ fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
 fn a_receiver_that_stalls_and_comes_back_is_not_lost() {
     let outcome = beside_an_honest_one(Receiver::named("S").silent_for(2, ms(350)));
     assert_eq!((outcome.lost(), outcome.transaction.verdict), (vec![], Verdict::Completed));
-    assert!(outcome.report().receivers[0].retransmissions >= 1);
+    assert!(outcome.report().receivers[0].counts.retransmissions >= 1);
 }
 
 /// An hour's worth of waiting is asked for, so only the acks can have ended it.
@@ -226,7 +226,7 @@ fn losses_and_hostile_answers_leave_every_byte_in_place() {
     let bytes = payload(6000);
     let outcome = send(&servers, options, &bytes, Mode::Balance);
     let report = outcome.arrived(&bytes);
-    let sent: u64 = report.receivers.iter().map(|r| r.transmissions).sum();
+    let sent: u64 = report.receivers.iter().map(|r| r.counts.transmissions).sum();
     assert!(report.retransmissions() > 0);
     assert_eq!(sent, u64::from(report.packets) + report.retransmissions());
     assert_eq!(outcome.transaction.verdict, Verdict::Completed);

@@ -74,7 +74,7 @@ fn receivers_without_a_route_are_lost_immediately() {
         // Measuring, too, has to cope.
         let options = Options { latencies: None, ..short_timeouts(&servers, 2) };
         let outcome = send(&servers, options, &bytes, Mode::Balance);
-        assert_eq!(outcome.arrived(&bytes).receivers[1].transmissions, 0);
+        assert_eq!(outcome.arrived(&bytes).receivers[1].counts.transmissions, 0);
         assert_eq!(outcome.lost(), [1]);
         assert_eq!(outcome.told.lost[0].1.to_string(), why);
 

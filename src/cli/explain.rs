@@ -81,7 +81,7 @@ fn advice(report: &Report) -> String {
 /// that had acknowledged something was given up no ack came any more.
 fn fell_silent_together(report: &Report) -> bool {
     let given_up = |(receiver, reason): (&ReceiverReport, &LossReason)| match reason {
-        LossReason::Silent { waited, .. } => Some(receiver.last_ack?.saturating_add(*waited)),
+        LossReason::Silent { waited, .. } => Some(receiver.counts.last_ack?.saturating_add(*waited)),
         _ => None,
     };
     let first = report.losses().filter_map(given_up).min();
@@ -100,7 +100,7 @@ mod tests {
     fn hint(seconds: u64, reason: LossReason) -> String {
         let mut receiver = ReceiverReport::new([127, 0, 0, 2].into(), "A");
         receiver.acked = SeqRange::over_bytes(Seq(0), 0..100).into_iter().collect();
-        receiver.last_ack = Some(Duration::from_secs(seconds));
+        receiver.counts.last_ack = Some(Duration::from_secs(seconds));
         receiver.status = ReceiverStatus::Lost(reason);
         let mut report = Report::new(Tid(1), 200, 2);
         report.receivers = vec![receiver];

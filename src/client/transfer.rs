@@ -192,7 +192,7 @@ impl<'a> Transfer<'a> {
             lanes[worker.target().index.0] = LaneProgress {
                 acked,
                 assigned: acked.saturating_add(worker.remaining_packets()),
-                retransmissions: worker.lane().retransmissions(),
+                retransmissions: worker.lane().counts().retransmissions,
                 lost: worker.loss().is_some(),
             };
         }

@@ -100,11 +100,11 @@ fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
     item.number("planned_bytes", receiver.planned_bytes);
     item.number("acked_bytes", receiver.acked_bytes());
     item.number("acked_packets", receiver.acked_packets());
-    item.number("sent_packets", receiver.transmissions);
-    item.number("resent_packets", receiver.retransmissions);
-    item.number("ignored_datagrams", receiver.ignored);
-    item.milliseconds("ack_rtt_ms", receiver.ack_rtt);
-    item.seconds("last_ack_s", receiver.last_ack);
+    item.number("sent_packets", receiver.counts.transmissions);
+    item.number("resent_packets", receiver.counts.retransmissions);
+    item.number("ignored_datagrams", receiver.counts.ignored);
+    item.milliseconds("ack_rtt_ms", receiver.counts.ack_rtt);
+    item.seconds("last_ack_s", receiver.counts.last_ack);
 }
 
 /// A line with what every line has, and with what `fill` adds.

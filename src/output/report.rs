@@ -35,9 +35,9 @@ impl fmt::Display for Receivers<'_> {
                 millis(receiver.latency.as_ref().and_then(Latency::measured)),
                 // Nine digits fit a terminal.
                 if bytes < 1_000_000_000 { bytes.to_string() } else { Bytes(bytes).to_string() },
-                receiver.retransmissions.to_string(),
-                millis(receiver.ack_rtt),
-                receiver.last_ack.map_or(UNKNOWN.to_owned(), |time| Seconds(time, 2).to_string()),
+                receiver.counts.retransmissions.to_string(),
+                millis(receiver.counts.ack_rtt),
+                receiver.counts.last_ack.map_or(UNKNOWN.to_owned(), |time| Seconds(time, 2).to_string()),
                 receiver.status_name().to_owned(),
             ]);
         }
@@ -104,10 +104,10 @@ mod tests {
         report.planned_bytes = bytes;
         if bytes > 0 {
             report.acked = vec![SeqRange::over_bytes(Seq(0), 0..bytes).unwrap()];
-            report.ack_rtt = Some(Duration::from_micros(1_714_900));
-            report.last_ack = Some(Duration::from_millis(20_614));
+            report.counts.ack_rtt = Some(Duration::from_micros(1_714_900));
+            report.counts.last_ack = Some(Duration::from_millis(20_614));
         }
-        report.retransmissions = 2;
+        report.counts.retransmissions = 2;
         report.status = status;
         report
     }
@@ -143,7 +143,7 @@ Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
     fn the_table_fits_79_columns_with_long_names_and_numbers() {
         let mut wide = receiver(2, "sixteen columns!", 999_999_999, ReceiverStatus::Stopped);
         wide.address = "255.255.255.255".parse().unwrap();
-        wide.last_ack = Some(Duration::from_millis(604_800));
+        wide.counts.last_ack = Some(Duration::from_millis(604_800));
         let mut wider = receiver(3, &"name ".repeat(9), 123_456_789_000, ReceiverStatus::Done);
         wider.address = wide.address;
         let shown = Receivers(&report(vec![wide, wider]), Mode::Balance).to_string();

@@ -14,6 +14,22 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+/// What has happened at one receiver, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Data packets sent to it, retransmissions included.
+    pub transmissions: u64,
+    /// The number of retransmissions among them.
+    pub retransmissions: u64,
+    /// Datagrams from it other than an ack of the outstanding packet.
+    pub ignored: u64,
+    /// Smoothed round-trip time of its acks (SRTT); `None` without a clean sample.
+    pub ack_rtt: Option<Duration>,
+    /// From the assignment to its last ack; `None` if it acknowledged nothing.
+    pub last_ack: Option<Duration>,
+}
+
 /// One receiver's lane. It publishes no other memory, so relaxed atomics are enough.
 #[derive(Debug)]
 #[repr(align(64))] // its own cache lines, so that neighbours do not slow each other down
@@ -67,11 +83,6 @@ impl Lane {
         }
     }
 
-    /// Returns the end of the range.
-    pub fn end(&self) -> Seq {
-        Seq(unpack(self.claim.load(Relaxed)).1)
-    }
-
     /// Returns the number of SEQs in the range that are not claimed yet.
     pub fn unclaimed(&self) -> u32 {
         let (next, end) = unpack(self.claim.load(Relaxed));
@@ -108,29 +119,16 @@ impl Lane {
         self.acked.load(Relaxed)
     }
 
-    /// Returns the number of data packets sent, retransmissions included.
-    pub fn transmissions(&self) -> u64 {
-        self.transmissions.load(Relaxed)
-    }
-
-    /// Returns the number of retransmissions.
-    pub fn retransmissions(&self) -> u64 {
-        self.retransmissions.load(Relaxed)
-    }
-
-    /// Returns the number of datagrams that were not an ack of the outstanding packet.
-    pub fn ignored(&self) -> u64 {
-        self.ignored.load(Relaxed)
-    }
-
-    /// Returns the time from the assignment to the last ack.
-    pub fn last_ack(&self) -> Option<Duration> {
-        self.last_ack.load(Relaxed).checked_sub(1).map(Duration::from_nanos)
-    }
-
-    /// Returns the smoothed round-trip time.
-    pub fn srtt(&self) -> Option<Duration> {
-        self.srtt.load(Relaxed).checked_sub(1).map(Duration::from_nanos)
+    /// Returns what has happened so far.
+    pub fn counts(&self) -> Counts {
+        let time = |nanos: &AtomicU64| nanos.load(Relaxed).checked_sub(1).map(Duration::from_nanos);
+        Counts {
+            transmissions: self.transmissions.load(Relaxed),
+            retransmissions: self.retransmissions.load(Relaxed),
+            ignored: self.ignored.load(Relaxed),
+            ack_rtt: time(&self.srtt),
+            last_ack: time(&self.last_ack),
+        }
     }
 
     /// Returns the mean time from a packet's first transmission to its ack, losses included; `None` before the first ack.
@@ -157,7 +155,7 @@ fn add(counter: &AtomicU64, n: u64) {
 }
 
 fn pack(next: u32, end: u32) -> u64 {
-    u64::from(next) << 32 | u64::from(end)
+    (u64::from(next) << 32) + u64::from(end)
 }
 
 fn unpack(word: u64) -> (u32, u32) {

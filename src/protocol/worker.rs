@@ -186,7 +186,7 @@ impl Worker {
 
     /// How long it has been waiting for an ack, if it is at work.
     pub(super) fn waiting(&self, elapsed: Duration) -> Duration {
-        let since = self.lane.last_ack().unwrap_or_default().max(self.busy_since);
+        let since = self.lane.counts().last_ack.unwrap_or_default().max(self.busy_since);
         if self.active.is_some() { elapsed.saturating_sub(since) } else { Duration::ZERO }
     }
 }

@@ -204,7 +204,12 @@ impl<'a> Simulation<'a> {
             elapsed,
             exercised,
             packets: self.scheduler.packets(),
-            transmissions: self.scheduler.workers().iter().map(|worker| worker.lane().transmissions()).sum(),
+            transmissions: self
+                .scheduler
+                .workers()
+                .iter()
+                .map(|worker| worker.lane().counts().transmissions)
+                .sum(),
             spurious: self.network.spurious(),
             first: self.audit.first_packets(),
         }

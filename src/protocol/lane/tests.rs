@@ -4,11 +4,11 @@ use crate::testing;
 #[test]
 fn a_range_is_claimed_in_order_and_then_used_up() {
     let lane = Lane::new(testing::start());
-    assert_eq!((lane.claim(), lane.end(), lane.unclaimed()), (None, Seq(0), 0));
+    assert_eq!((lane.claim(), lane.unclaimed()), (None, 0));
     lane.set_range(Seq(7), Seq(9));
-    assert_eq!((lane.end(), lane.unclaimed()), (Seq(9), 2));
+    assert_eq!((lane.truncate(0), lane.unclaimed()), (Seq(9), 2));
     assert_eq!([lane.claim(), lane.claim(), lane.claim()], [Some(Seq(7)), Some(Seq(8)), None]);
-    assert_eq!((lane.end(), lane.unclaimed()), (Seq(9), 0));
+    assert_eq!((lane.truncate(0), lane.unclaimed()), (Seq(9), 0));
     lane.set_range(Seq(u32::MAX - 1), Seq(u32::MAX));
     assert_eq!([lane.claim(), lane.claim()], [Some(Seq(u32::MAX - 1)), None]);
 }
@@ -18,8 +18,8 @@ fn truncating_stops_at_what_is_claimed() {
     let lane = Lane::new(testing::start());
     lane.set_range(Seq(0), Seq(5));
     assert_eq!(lane.claim(), Some(Seq(0)));
-    assert_eq!((lane.truncate(1), lane.end(), lane.unclaimed()), (Seq(4), Seq(4), 3));
-    assert_eq!((lane.truncate(9), lane.end(), lane.unclaimed()), (Seq(1), Seq(1), 0));
+    assert_eq!((lane.truncate(1), lane.truncate(0), lane.unclaimed()), (Seq(4), Seq(4), 3));
+    assert_eq!((lane.truncate(9), lane.truncate(0), lane.unclaimed()), (Seq(1), Seq(1), 0));
     assert_eq!((lane.claim(), lane.truncate(9)), (None, Seq(1)));
 }
 
@@ -27,18 +27,18 @@ fn truncating_stops_at_what_is_claimed() {
 fn counts_add_up() {
     let epoch = testing::start();
     let lane = Lane::new(epoch);
-    assert_eq!((lane.last_ack(), lane.time_per_packet(), lane.srtt()), (None, None, None));
+    assert_eq!((lane.counts(), lane.time_per_packet()), (Counts::default(), None));
     lane.count_transmission(1);
     lane.count_transmission(2);
     lane.count_transmission(3);
     lane.count_ack(epoch + Duration::from_secs(4), Duration::from_secs(3));
     lane.count_ack(epoch + Duration::from_secs(5), Duration::from_secs(1));
-    assert_eq!((lane.acked(), lane.transmissions(), lane.retransmissions()), (2, 3, 2));
-    assert_eq!(lane.last_ack(), Some(Duration::from_secs(5)));
+    assert_eq!((lane.acked(), lane.counts().transmissions, lane.counts().retransmissions), (2, 3, 2));
+    assert_eq!(lane.counts().last_ack, Some(Duration::from_secs(5)));
     assert_eq!(lane.time_per_packet(), Some(Duration::from_secs(2)));
     lane.count_ignored();
     lane.publish_srtt(Duration::from_millis(2));
-    assert_eq!((lane.ignored(), lane.srtt()), (1, Some(Duration::from_millis(2))));
+    assert_eq!((lane.counts().ignored, lane.counts().ack_rtt), (1, Some(Duration::from_millis(2))));
 }
 
 type Step = fn(u64) -> Option<u64>;

@@ -208,14 +208,14 @@ fn a_second_ack_of_a_retransmitted_seq_is_a_sample_and_extends_the_running_timer
     world.machine.encode(Seq(0), b"payload");
     let after = |ms_| now + ms(ms_);
     world.machine.handle_datagram(after(1200), &ack(0));
-    assert_eq!(world.lane.srtt(), None, "the ack of either transmission");
+    assert_eq!(world.lane.counts().ack_rtt, None, "the ack of either transmission");
     assert_eq!(seen(&world.machine.poll(after(1200))), Seen::Transmit(1, 1));
     assert_eq!(world.machine.poll(after(1200)), Step::Wait(after(1200 + 1250)), "a quarter more than before");
     let other = crate::testing::ack(1, 0);
     assert_eq!(world.machine.handle_datagram(after(2100), &other), Received::Ignored);
-    assert_eq!(world.lane.srtt(), None, "another transaction's ack proves nothing");
+    assert_eq!(world.lane.counts().ack_rtt, None, "another transaction's ack proves nothing");
     assert_eq!(world.machine.handle_datagram(after(2200), &ack(0)), Received::Ignored);
-    assert_eq!(world.lane.srtt(), Some(ms(1200)));
+    assert_eq!(world.lane.counts().ack_rtt, Some(ms(1200)));
     assert_eq!(world.machine.poll(after(2200)), Step::Wait(after(1200 + 2400)), "SRTT + 4 × R/4");
     world.machine.handle_datagram(after(2300), &ack(0));
     assert_eq!(world.machine.poll(after(2300)), Step::Wait(after(1200 + 2400)), "a third ack is none");
@@ -289,8 +289,8 @@ fn only_the_outstanding_seqs_ack_moves_it_and_nothing_else_extends_the_deadline(
         assert_eq!(world.machine.handle_datagram(now + ms(5), datagram), Received::Ignored);
         assert_eq!(world.machine.poll(now + ms(5)), deadline);
     }
-    assert_eq!(world.lane.ignored(), 6);
-    assert_eq!((world.lane.acked(), world.lane.transmissions()), (0, 1));
+    assert_eq!(world.lane.counts().ignored, 6);
+    assert_eq!((world.lane.acked(), world.lane.counts().transmissions), (0, 1));
     let ack = ack(TID.0, 0);
     assert_eq!(world.machine.handle_datagram(now + ms(7), &ack), Received::Acked(ms(7)));
     assert_eq!(seen(&world.machine.poll(now + ms(7))), Seen::Transmit(1, 1));
@@ -407,7 +407,7 @@ fn a_duplicate_of_the_only_ack_is_no_sample() {
         world.machine.encode(Seq(0), b"payload");
         times.map(|now| {
             world.machine.handle_datagram(now, &ack(TID.0, 0));
-            world.lane.srtt()
+            world.lane.counts().ack_rtt
         })
     };
     assert_eq!(srtts(0), [None, None, Some(ms(1410))], "half of the time between the transmissions decides");
@@ -429,7 +429,7 @@ fn nothing_that_was_held_up_leaves_after_the_deadline() {
     assert!(matches!(machine.poll(begin), Step::Transmit { .. }));
     assert!(matches!(machine.postpone(begin + ms(400)), Step::Transmit { wait, .. } if wait == ms(500)));
     assert_eq!(machine.postpone(begin + ms(900)), Step::Ended(ExitReason::Stopped));
-    assert_eq!(lane.transmissions(), 0);
+    assert_eq!(lane.counts().transmissions, 0);
 }
 
 #[test]

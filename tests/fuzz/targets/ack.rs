@@ -207,7 +207,7 @@ impl Session {
 
     fn agrees(&self) {
         assert_eq!(self.machine.outstanding(), (self.seq != self.end).then_some(Seq(self.seq)));
-        let counted = (self.lane.acked(), self.lane.ignored(), self.lane.transmissions());
+        let counted = (self.lane.acked(), self.lane.counts().ignored, self.lane.counts().transmissions);
         assert_eq!(counted, (self.acked, self.ignored, self.sent));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Audit, Check, Rule, ensure};
 use crate::simulation::network::Network;
+use mdalp::protocol::lane::Counts;
 use mdalp::protocol::scheduler::{Outcome, Scheduler};
 use mdalp::protocol::worker::Worker;
 use mdalp::protocol::{Seq, SeqRange};
@@ -69,11 +70,12 @@ impl Audit<'_> {
             Rule::ReportIsTrue,
             "bytes are miscounted",
         )?;
-        let counts = (lane.acked(), lane.transmissions(), lane.retransmissions(), lane.ignored());
+        let Counts { transmissions, retransmissions, ignored, ack_rtt, last_ack, .. } = lane.counts();
+        let counts = (lane.acked(), transmissions, retransmissions, ignored);
         let truth = (books.acked, books.transmissions, books.retransmissions, books.ignored);
         ensure(counts == truth, Rule::ReportIsTrue, "packets or datagrams are miscounted")?;
-        ensure(lane.last_ack() == books.last_ack, Rule::ReportIsTrue, "the last ack came at another time")?;
-        let fine = match (&books.samples, lane.srtt()) {
+        ensure(last_ack == books.last_ack, Rule::ReportIsTrue, "the last ack came at another time")?;
+        let fine = match (&books.samples, ack_rtt) {
             (Some(samples), Some(srtt)) => samples.contains(&srtt),
             (samples, srtt) => samples.is_none() && srtt.is_none(),
         };
