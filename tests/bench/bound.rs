@@ -64,14 +64,14 @@ fn cases() -> io::Result<Vec<Case>> {
         let arguments = arguments(&pings, rebalance);
         cases.push(Case { name, script, bytes, arguments, bound, target });
     }
-    // The larger payload takes the same time, with packets so many times quicker.
-    for (name, bytes, quicker, rebalance, target) in [
+    // The larger payload takes the same time, with acks this many times faster.
+    for (name, bytes, faster, rebalance, target) in [
         ("misleading pings, 5 KB", 5_000, 1, false, None),
         ("misleading pings, 5 KB, --rebalance", 5_000, 1, true, Some(1.15)),
         ("misleading pings, 50 KB", 50_000, 5, false, None),
         ("misleading pings, 50 KB, --rebalance", 50_000, 5, true, Some(1.15)),
     ] {
-        let acks = acks.map(|ack| ack / quicker);
+        let acks = acks.map(|ack| ack / faster);
         // The receiver with the slowest acks has by far the fastest ping.
         let pings = [acks[0] / 20, acks[1] / 5, acks[2] / 5];
         let (script, arguments) = (delayed(acks), arguments(&pings, rebalance));

@@ -20,8 +20,7 @@ const REOPEN_TRIES: u32 = 100;
 
 pub struct Endpoint {
     shared: Arc<Shared>,
-    name: String,
-    opening: Opening,
+    /// Of the receiver in the script.
     index: usize,
     address: SocketAddr,
     model: Model,
@@ -30,21 +29,19 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub fn new(shared: Arc<Shared>, spec: &Receiver, index: usize, address: SocketAddr) -> Endpoint {
-        Endpoint {
-            model: Model::new(spec, shared.script.seed, index, Instant::now()),
-            shared,
-            name: spec.name.clone(),
-            opening: spec.opening,
-            index,
-            address,
-            case: None,
-        }
+    pub fn new(shared: Arc<Shared>, index: usize, address: SocketAddr) -> Endpoint {
+        let script = &shared.script;
+        let model = Model::new(&script.receivers[index], script.seed, index, Instant::now());
+        Endpoint { shared, index, address, model, case: None }
+    }
+
+    fn spec(&self) -> &Receiver {
+        &self.shared.script.receivers[self.index]
     }
 
     /// The receiver's thread. The socket is open already, unless it is to open later.
     pub fn run(mut self, socket: Option<UdpSocket>) {
-        let mut socket = match (socket, self.opening) {
+        let mut socket = match (socket, self.spec().opening) {
             (None, Opening::After(time)) => self.open_after(time),
             (None, Opening::WhenTold) => self.open_when_told(),
             (socket, _) => socket,
@@ -55,7 +52,7 @@ impl Endpoint {
     }
 
     fn open_when_told(&self) -> Option<UdpSocket> {
-        while !self.shared.is_told_to_open(&self.name) {
+        while !self.shared.is_told_to_open(&self.spec().name) {
             if self.shared.stop.wait(Duration::from_millis(1)) {
                 return None;
             }
@@ -125,13 +122,14 @@ impl Endpoint {
     }
 
     fn stray(&self, what: String) {
-        self.shared.transactions.stray(Remark::at(&self.name, what));
+        self.shared.transactions.stray(Remark::at(&self.spec().name, what));
     }
 
     fn send(&self, socket: &Arc<UdpSocket>, case: &Arc<Case>, seq: u32, to: SocketAddr, reply: Reply) {
         if let Some(flood) = reply.flood {
             let (shared, socket, tid) = (Arc::clone(&self.shared), Arc::clone(socket), case.tid);
-            self.shared.spawn("flood", move || {
+            // Where the system has no thread left, there is no flood.
+            let _ = self.shared.spawn("flood", move || {
                 pour(&shared, flood, |number| {
                     let _ = socket.send_to(&junk(tid, seq, number), to);
                 });

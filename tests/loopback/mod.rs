@@ -38,7 +38,7 @@ pub mod wire;
 
 pub use faults::{Fault, Flood, Forgery, Rule, Source, Timing, When, junk};
 pub use judge::floor;
-pub use ledger::{Counts, Ledger};
+pub use ledger::Ledger;
 pub use receiver::{Arrival, Model};
 pub use rng::Rng;
 pub use script::{Opening, Receiver, Script, ms};

@@ -62,12 +62,8 @@ impl Shared {
         lock(&self.told_to_open).iter().any(|told| told == name)
     }
 
-    /// Starts a thread that ends when `stop` is requested. If the system has none left, what it would do is not done.
-    pub fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) {
-        let _ = self.try_spawn(name, work);
-    }
-
-    fn try_spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    /// Starts a thread that ends when `stop` is requested.
+    pub fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let thread = thread::Builder::new().name(format!("loopback {name}")).stack_size(STACK).spawn(work)?;
         lock(&self.threads).push(thread);
         Ok(())
@@ -121,18 +117,16 @@ impl Servers {
 
     fn start_threads(&self, sockets: Vec<Option<UdpSocket>>) -> io::Result<()> {
         let (queue, judge, desk) = (self.share(), self.share(), self.share());
-        self.shared.try_spawn("delay queue", move || queue.delay_queue.run())?;
+        self.shared.spawn("delay queue", move || queue.delay_queue.run())?;
         // Without either, nothing is ever judged by itself.
         if self.shared.script.idle.is_some() || self.shared.script.expectation.is_some() {
             let run = move || judge.transactions.run_judge(judge.script.idle, &judge.stop);
-            self.shared.try_spawn("judge", run)?;
+            self.shared.spawn("judge", run)?;
         }
-        self.shared.try_spawn("orchestrator", move || orchestrator::serve(&desk))?;
+        self.shared.spawn("orchestrator", move || orchestrator::serve(&desk))?;
         for ((index, socket), address) in sockets.into_iter().enumerate().zip(&self.receivers) {
-            let spec = &self.shared.script.receivers[index];
-            let endpoint = Endpoint::new(self.share(), spec, index, *address);
-            // A name with a NUL cannot be a thread's.
-            self.shared.try_spawn(&spec.name.replace('\0', ""), move || endpoint.run(socket))?;
+            let endpoint = Endpoint::new(self.share(), index, *address);
+            self.shared.spawn("receiver", move || endpoint.run(socket))?;
         }
         Ok(())
     }
