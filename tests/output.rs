@@ -40,13 +40,16 @@ fn every_failure_is_one_line_and_its_exit_status() {
     let script = Script::new().receiver(Receiver::named("A\u{1b}[2J").silent());
     let script = script.receiver(Receiver::named("B").closed()).receivers(1);
     let (servers, file) = (Servers::start(script), file(300));
-    let nothing = "transfer: 0 of 300 bytes acknowledged, 0 of 3 packets; lost 127.0.0";
+    let lost = "transfer: 0 of 300 bytes acknowledged, 0 of 3 packets; lost";
+    let no_ack = format!(r"{lost} 127.0.0.2 (A\u{{1b}}[2J), no ack of SEQ 0 in ");
+    let refused = format!("{lost} 127.0.0.3 (B), port closed: SEQ 0 refused 5 times");
     for (words, status, start, end) in [
         ("-s 0", 2, "-s '0': receivers are counted from 1", "; try 'mdalp --help'"),
         ("-m 2 -s 9", 2, "receiver 9: the orchestrator listed only 3", "; give -s a number from 1 to 3"),
-        ("--latency 1,2", 2, "latencies: 2 given, but the orchestrator listed 3 receivers", ""),
-        ("-m 2 -s 1 -t 0.02 --give-up 1", 1, nothing, ", and --receiver-port"),
-        ("-m 2 -s 2 -t 0.02", 1, nothing, "; check --receiver-port, and send it again"),
+        ("--latency 1,2", 2, "latencies: 2 given, but the orchestrator listed 3 receivers", " in list order"),
+        ("--bind 192.0.2.77", 2, "local address 192.0.2.77: ", "; give --bind an address of this host"),
+        ("-m 2 -s 1 -t 0.02 --give-up 1", 1, &no_ack, ", and --receiver-port"),
+        ("-m 2 -s 2 -t 0.02", 1, &refused, "; check --receiver-port, and send it again"),
         ("-m 2 -s 1 -w 0.25", 5, "transfer: the deadline of 0.25 s passed, ", "allow more with --deadline"),
     ] {
         let shown = run(&mut sending(&servers, &file, &format!("-q {words}")), status);
