@@ -74,8 +74,8 @@ fn the_parser_knows_every_option_of_the_help_text_and_no_others() {
             _ => "2",
         };
         for flag in &option.flags {
-            let words = [flag, value];
-            assert_eq!(refusal(&words[..1 + usize::from(option.takes_value)]), None, "{flag}");
+            let words = if option.takes_value { vec![flag.as_str(), value] } else { vec![flag.as_str()] };
+            assert_eq!(refusal(&words), None, "{flag}");
         }
     }
     let longs = PARSER.split("Long(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -129,23 +129,21 @@ fn ranges_are_those_of_the_parser() {
 
 #[test]
 fn exit_statuses_are_the_same_everywhere() {
-    let expected = (0..=ExitStatus::Output as u8).map(|status| status.to_string());
     for (place, text, mark) in [
         ("src/cli/help.txt", HELP.split("Exit status:\n").nth(1).unwrap(), "  "),
         ("man/mdalp.1, EXIT STATUS", &section(MAN, "EXIT STATUS"), ".It "),
         ("README.md, Exit status", README.split("## Exit status").nth(1).unwrap(), "| "),
     ] {
         let words = text.lines().filter_map(|line| line.strip_prefix(mark)?.split(' ').next());
-        let numbers = words.filter(|word| word.bytes().all(|b| b.is_ascii_digit())).map(String::from);
-        agree(place, expected.clone(), numbers.filter(|word| !word.is_empty()));
+        agree(place, 0..=ExitStatus::Output as u8, words.filter_map(|word| word.parse().ok()));
     }
 }
 
 #[test]
 fn examples_of_the_help_text_and_the_readme_can_be_parsed() {
-    let (help, readme) = (HELP.split("Example:").nth(1).unwrap(), README);
+    let help = HELP.split("Example:").nth(1).unwrap();
     // In lines that name a file, the arguments of `mdalp` or `cargo run`, up to a comment.
-    let lines = help.lines().chain(readme.lines()).filter(|line| line.contains(" -f "));
+    let lines = help.lines().chain(README.lines()).filter(|line| line.contains(" -f "));
     let arguments = lines.filter_map(|line| line.split_once("mdalp -").or(line.split_once("-- -")));
     let examples: Vec<_> =
         arguments.map(|(_, rest)| format!("-{}", rest.split(" # ").next().unwrap())).collect();
@@ -288,7 +286,6 @@ fn the_numbers_of_the_protocol_page_are_those_of_the_program() {
 #[test]
 fn the_change_log_begins_with_this_version() {
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(cli::version(), format!("mdalp {version}"));
     let latest = CHANGELOG.split("\n## [").skip(1).find(|entry| !entry.starts_with("Unreleased]"));
     assert!(latest.is_some_and(|line| line.starts_with(&format!("{version}]"))), "{latest:?}");
 }
