@@ -46,11 +46,8 @@ fn any_bytes_of_any_size_arrive_at_any_number_of_receivers() {
             outcome.arrived(&bytes);
             let (what, transaction) = (format!("{len} bytes to {count} receivers"), &outcome.transaction);
             assert_eq!(transaction.verdict, Verdict::Completed, "{what}");
-            assert_eq!(
-                transaction.shares().iter().sum::<u64>(),
-                len as u64,
-                "{what}: each byte at one receiver"
-            );
+            let received: u64 = transaction.shares().iter().sum();
+            assert_eq!(received, len as u64, "{what}: each byte at one receiver");
             assert_eq!(transaction.faults(), [] as [&Remark; 0], "{what}");
         }
     }
