@@ -115,7 +115,7 @@ impl Client {
         observer: &mut Relay<'_>,
     ) -> Result<PlannedTransfer, Error> {
         let listed = receivers.len();
-        let (mut targets, list) = merge(receivers);
+        let (mut targets, list) = Target::merge(receivers);
         let single = match mode {
             Mode::Balance => None,
             Mode::Single(nth) => {
@@ -152,9 +152,7 @@ impl Client {
             .collect();
         observer.event(&Event::Planned { mode, shares: &shares, floor: plan.floor() });
         for (share, &target) in shares.iter().zip(&list) {
-            let target = &mut targets[target];
-            target.latency = target.latency.or(share.latency);
-            target.ranges.push(share.range);
+            targets[target].add_share(share.range, share.latency);
         }
         Ok(PlannedTransfer { targets, floor: plan.floor(), measuring })
     }
@@ -189,36 +187,4 @@ struct PlannedTransfer {
     targets: Vec<Target>,
     floor: u64,
     measuring: Duration,
-}
-
-/// Each address of the list once, in the order of their first entries; and for each entry, which of them it is.
-fn merge(receivers: &[Receiver]) -> (Vec<Target>, Vec<usize>) {
-    let mut targets: Vec<Target> = Vec::new();
-    let mut list = Vec::with_capacity(receivers.len());
-    for Listed { index, receiver } in Listed::all(receivers) {
-        // A scan and no map: lists are short, at most some thousand entries.
-        let known = targets.iter().position(|target| target.receiver.address == receiver.address);
-        list.push(known.unwrap_or(targets.len()));
-        if known.is_none() {
-            targets.push(Target { index, receiver: receiver.clone(), latency: None, ranges: Vec::new() });
-        }
-    }
-    (targets, list)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_is_listed_twice_is_one_target() {
-        let receivers: Vec<_> = ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
-            .into_iter()
-            .zip(["A", "B", "C"])
-            .map(|(address, name)| Receiver { address: address.parse().unwrap(), name: name.to_owned() })
-            .collect();
-        let (targets, list) = merge(&receivers);
-        let names: Vec<_> = targets.iter().map(|t| (t.index.0, t.receiver.name.as_str())).collect();
-        assert_eq!((names, list), (vec![(0, "A"), (1, "B")], vec![0, 1, 0]));
-    }
 }

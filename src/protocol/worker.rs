@@ -21,6 +21,31 @@ pub struct Target {
     pub ranges: Vec<SeqRange>,
 }
 
+impl Target {
+    /// Each address of the orchestrator's list once, in the order of their first entries; and for each entry, which of them it
+    /// is. They have no shares yet.
+    pub fn merge(receivers: &[Receiver]) -> (Vec<Self>, Vec<usize>) {
+        let mut targets: Vec<Self> = Vec::new();
+        let mut list = Vec::with_capacity(receivers.len());
+        for (index, receiver) in receivers.iter().enumerate() {
+            // A scan and no map: lists are short, at most some thousand entries.
+            let known = targets.iter().position(|target| target.receiver.address == receiver.address);
+            list.push(known.unwrap_or(targets.len()));
+            if known.is_none() {
+                let (index, receiver) = (ListIndex(index), receiver.clone());
+                targets.push(Self { index, receiver, latency: None, ranges: Vec::new() });
+            }
+        }
+        (targets, list)
+    }
+
+    /// Adds the share of one of its entries in the list.
+    pub fn add_share(&mut self, range: SeqRange, latency: Option<Latency>) {
+        self.latency = self.latency.or(latency);
+        self.ranges.push(range);
+    }
+}
+
 /// A receiver at work. It has at most one active range, which its thread sends; more wait in its queue.
 #[derive(Debug)]
 pub struct Worker {
@@ -188,5 +213,22 @@ impl Worker {
     pub(super) fn waiting(&self, elapsed: Duration) -> Duration {
         let since = self.lane.counts().last_ack.unwrap_or_default().max(self.busy_since);
         if self.active.is_some() { elapsed.saturating_sub(since) } else { Duration::ZERO }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_listed_twice_is_one_target() {
+        let receivers: Vec<_> = ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
+            .into_iter()
+            .zip(["A", "B", "C"])
+            .map(|(address, name)| Receiver { address: address.parse().unwrap(), name: name.to_owned() })
+            .collect();
+        let (targets, list) = Target::merge(&receivers);
+        let names: Vec<_> = targets.iter().map(|t| (t.index.0, t.receiver.name.as_str())).collect();
+        assert_eq!((names, list), (vec![(0, "A"), (1, "B")], vec![0, 1, 0]));
     }
 }

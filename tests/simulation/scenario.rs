@@ -8,7 +8,7 @@ use mdalp::protocol::plan::{self, Plan};
 use mdalp::protocol::rto::RtoConfig;
 use mdalp::protocol::scheduler::{Config, Scheduler};
 use mdalp::protocol::worker::Target;
-use mdalp::protocol::{Latency, LatencySource, ListIndex, Receiver, SeqRange, Tid};
+use mdalp::protocol::{Latency, LatencySource, Receiver, SeqRange, Tid};
 use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -197,27 +197,19 @@ impl Scenario {
         *EPOCH.get_or_init(Instant::now)
     }
 
-    /// The ranges of a receiver, as planned.
-    pub fn ranges(&self, receiver: usize) -> Vec<SeqRange> {
-        let plan = self.plan();
-        let entries = plan.ranges().iter().zip(&self.list);
-        entries.filter(|&(_, &of)| of == receiver).map(|(&range, _)| range).collect()
-    }
-
     /// The machine of the main thread, as the client makes it.
     pub fn scheduler(&self) -> Scheduler {
         let start = self.start();
         let source = if self.pinged { LatencySource::Given } else { LatencySource::Fallback };
-        let targets = (0..self.receivers.len()).map(|receiver| {
-            let index = self.list.iter().position(|&of| of == receiver).unwrap();
-            let address = Ipv4Addr::from_bits(0x0a00_0001 + receiver as u32).into();
-            Target {
-                index: ListIndex(index),
-                receiver: Receiver { address, name: String::new() },
-                latency: self.single.is_none().then(|| Latency { rtt: self.latencies[index], source }),
-                ranges: self.ranges(receiver),
-            }
-        });
+        let address = |of: &usize| Ipv4Addr::from_bits(0x0a00_0001 + *of as u32).into();
+        let listed = |of| Receiver { address: address(of), name: String::new() };
+        let receivers: Vec<Receiver> = self.list.iter().map(listed).collect();
+        let (mut targets, merged) = Target::merge(&receivers);
+        assert_eq!(merged, self.list);
+        for ((range, &rtt), target) in self.plan().ranges().iter().zip(&self.latencies).zip(merged) {
+            let latency = self.single.is_none().then_some(Latency { rtt, source });
+            targets[target].add_share(*range, latency);
+        }
         let balance = self.single.is_none();
         let config = Config {
             tid: self.tid,
@@ -229,7 +221,7 @@ impl Scenario {
             progress: None,
             watch_expiry: false,
         };
-        Scheduler::new(targets.collect(), config, start)
+        Scheduler::new(targets, config, start)
     }
 
     /// The longest that the man page allows the transfer to take, without the lateness of wake-ups.
