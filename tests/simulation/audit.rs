@@ -76,6 +76,7 @@ pub struct Audit<'a> {
     receivers: Vec<Books>,
     /// The last lost receiver whose work has moved.
     last_failover: Option<usize>,
+    last_progress: Option<Instant>,
     /// How long threads were held up, all together.
     pub stalled: Duration,
     pub exercised: Exercised,
@@ -154,6 +155,7 @@ impl<'a> Audit<'a> {
             seqs,
             receivers,
             last_failover: None,
+            last_progress: None,
             stalled: Duration::ZERO,
             exercised: Exercised::new(),
         }

@@ -31,6 +31,10 @@ pub struct Scenario {
     pub rebalance: bool,
     pub timing: RtoConfig,
     pub deadline: Option<Duration>,
+    /// How often progress is wanted.
+    pub progress: Option<Duration>,
+    /// Whether to report that the transaction will probably expire.
+    pub watch_expiry: bool,
     /// From the assignment to the first packet.
     pub measuring: Duration,
     pub scheduling: Scheduling,
@@ -122,6 +126,8 @@ impl Scenario {
             failover: rng.chance(0.85),
             rebalance: rng.chance(0.4),
             deadline: None,
+            progress: None,
+            watch_expiry: false,
             expiry: None,
             bottleneck: Duration::ZERO,
             measuring: Duration::from_secs_f64(rng.unit() * rng.unit()),
@@ -138,6 +144,8 @@ impl Scenario {
             rng.chance(chance).then(|| Duration::from_secs_f64(expected * rng.between(least, most)))
         };
         (scenario.deadline, scenario.expiry) = (limit(0.12, 0.1, 4.0), limit(0.05, 0.1, 1.5));
+        scenario.progress = limit(0.3, 0.02, 0.5);
+        scenario.watch_expiry = rng.chance(0.3);
         if let Some(expiry) = scenario.expiry {
             let add = |receiver: &mut Profile| receiver.add(When::SinceAssigned(expiry), Fault::Silent(None));
             scenario.receivers.iter_mut().for_each(add);
@@ -174,6 +182,8 @@ impl Scenario {
                 give_up: Duration::from_secs(30),
             },
             deadline: None,
+            progress: None,
+            watch_expiry: false,
             measuring: Duration::ZERO,
             scheduling: Scheduling::default(),
             receivers,
@@ -218,8 +228,8 @@ impl Scenario {
             rebalance: balance && self.rebalance,
             floor: self.plan().floor(),
             deadline: self.deadline.map(|limit| start + limit),
-            progress: None,
-            watch_expiry: false,
+            progress: self.progress,
+            watch_expiry: self.watch_expiry,
         };
         Scheduler::new(targets, config, start)
     }

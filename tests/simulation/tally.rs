@@ -49,6 +49,7 @@ classes! {
     HeirDied 20 "the loss of an heir",
     Rebalance 50 "a rebalance",
     Rebalances 20 "two rebalances or more",
+    ExpiryLikely 1 "an expiry that is likely, reported",
     Deadline 30 "ended by the deadline",
     GivenUp 50 "incomplete",
     Complete 500 "complete",

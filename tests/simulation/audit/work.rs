@@ -4,7 +4,7 @@ use super::{Audit, Check, Packet, Rule, ensure};
 use crate::simulation::tally::Class;
 use mdalp::protocol::scheduler::{MoveReason, Notice};
 use mdalp::protocol::stop_and_wait::{ExitReason, MAX_REFUSALS};
-use mdalp::protocol::{LossReason, SeqRange, WorkerId};
+use mdalp::protocol::{LossReason, SeqRange, TRANSACTION_LIFETIME, WorkerId};
 use std::time::Instant;
 
 impl Audit<'_> {
@@ -44,11 +44,20 @@ impl Audit<'_> {
     }
 
     /// The main thread reports something.
-    pub fn notice(&mut self, notice: &Notice) -> Check {
+    pub fn notice(&mut self, now: Instant, notice: &Notice) -> Check {
         match *notice {
             Notice::Lost { worker, unacked_packets } => self.lost(worker.0, unacked_packets),
             Notice::Moved { from, to, range, reason } => self.moved(from.0, to.0, range, reason),
-            Notice::ExpiryLikely { .. } | Notice::Progress => Ok(()),
+            Notice::ExpiryLikely { projected } => {
+                let fresh = self.exercised.insert(Class::ExpiryLikely) && self.scenario.watch_expiry;
+                let late = projected > TRANSACTION_LIFETIME && self.start + projected >= now;
+                ensure(fresh && late, Rule::ReportIsTrue, "an expiry is reported twice, or is not likely")
+            }
+            Notice::Progress => {
+                let last = self.last_progress.replace(now).unwrap_or(self.start);
+                let due = self.scenario.progress.is_some() && now > last;
+                ensure(due && !self.is_over(now), Rule::ReportIsTrue, "progress is reported too often")
+            }
         }
     }
 

@@ -42,7 +42,7 @@ impl Simulation<'_> {
                 }
                 Step::Report(notice) => {
                     trace!(self, "{notice:?}");
-                    self.audit.notice(&notice)?;
+                    self.audit.notice(self.now, &notice)?;
                 }
                 Step::Wait(until) => {
                     self.audit.settled(&self.scheduler)?;
