@@ -126,11 +126,13 @@ fn all_bytes_in_fair_shares_are_a_completed_transaction() {
 #[test]
 fn a_gap_or_a_missing_end_is_an_incomplete_transaction() {
     let (servers, client) = start(Script::new().receivers(1));
-    client.send(0, 0, b"zero");
-    client.send(0, 2, b"two");
+    for seq in [0, 2, 3, u32::MAX, u32::MAX - 1, 0] {
+        client.send(0, seq, b"some");
+    }
     let transaction = servers.finish();
     assert_eq!(transaction.verdict, Verdict::Incomplete);
-    assert_eq!(transaction.payload, b"zero");
+    assert_eq!(transaction.payload, b"some");
+    assert_eq!(transaction.parts[0].runs, [0..=0, 2..=3, u32::MAX - 1..=u32::MAX]);
 
     let transaction = run(Script::new().receivers(1).expect(&payload(300)), &payload(300)[..200], &[200]);
     assert_eq!(transaction.verdict, Verdict::Incomplete);

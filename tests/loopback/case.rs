@@ -55,6 +55,7 @@ impl Case {
         let mut outstanding = ledgers.iter().filter_map(|(_, ledger)| ledger.outstanding());
         let seqs: BTreeSet<u32> =
             ledgers.iter().flat_map(|(_, ledger)| ledger.received()).map(|(seq, _)| seq).collect();
-        seqs.last().is_some_and(|last| *last as usize + 1 == seqs.len()) && outstanding.all(is_acknowledged)
+        let has_no_gap = seqs.last().is_some_and(|last| u64::from(*last) + 1 == seqs.len() as u64);
+        has_no_gap && outstanding.all(is_acknowledged)
     }
 }
