@@ -168,6 +168,17 @@ impl<'a> Simulation<'a> {
         (at, self.count)
     }
 
+    /// Brings a timer's event forward to this time, unless it comes before.
+    fn at_the_latest(&mut self, timer: Option<EventKey>, at: Instant, event: Event) -> EventKey {
+        match timer {
+            Some(timer) if timer.0 <= at => timer,
+            _ => {
+                timer.and_then(|timer| self.events.remove(&timer));
+                self.at(at, event)
+            }
+        }
+    }
+
     /// How late a thread wakes up.
     fn latency(&mut self) -> Duration {
         let most = self.scenario.scheduling.latency;

@@ -93,12 +93,13 @@ impl Mutant {
     }
 
     pub fn handle_datagram(&mut self, machine: &mut StopAndWait, now: Instant, datagram: &[u8]) -> Received {
+        let Some(mutation) = self.mutation else { return machine.handle_datagram(now, datagram) };
         let ack = wire::parse_ack(datagram);
         let own = machine.outstanding().map(|seq| (self.tid, seq.0));
-        let received = match self.mutation {
-            Some(Mutation::TakesAnyAck) if ack.is_some() => self.fake_ack(machine, now),
-            Some(Mutation::IgnoresAcks) if ack.is_some() => Received::Ignored,
-            Some(Mutation::CountsNoJunk) if ack != own => Received::Ignored,
+        let received = match mutation {
+            Mutation::TakesAnyAck if ack.is_some() => self.fake_ack(machine, now),
+            Mutation::IgnoresAcks if ack.is_some() => Received::Ignored,
+            Mutation::CountsNoJunk if ack != own => Received::Ignored,
             _ => machine.handle_datagram(now, datagram),
         };
         if received == Received::Ignored {

@@ -72,14 +72,15 @@ pub struct Profile {
     pub script: loopback::Receiver,
     /// Whether every retransmission of a packet is acknowledged, and soon.
     pub reliable: bool,
-    pub start: Start,
+    /// What its thread does not get: "thread" or "socket".
+    pub lacks: Option<&'static str>,
 }
 
 impl Profile {
     /// A receiver that acknowledges everything.
     pub fn new(delay: Duration, jitter: f64) -> Self {
         let script = loopback::Receiver::named("");
-        Self { delay, jitter, duplication: 0.0, script, reliable: false, start: Start::Fine }
+        Self { delay, jitter, duplication: 0.0, script, reliable: false, lacks: None }
     }
 
     pub fn add(&mut self, when: When, fault: Fault) {
@@ -92,15 +93,6 @@ impl Profile {
         let mean = self.delay.mul_f64(1.0 + self.jitter / 2.0);
         self.script.clone().ack_delay(mean).jitter(self.delay.mul_f64(self.jitter / 12f64.sqrt()))
     }
-}
-
-/// Whether its thread can begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    #[default]
-    Fine,
-    NoThread,
-    NoSocket,
 }
 
 impl Scenario {
@@ -209,14 +201,14 @@ impl Scenario {
 
     /// The machine of the main thread, as the client makes it.
     pub fn scheduler(&self) -> Scheduler {
-        let start = self.start();
+        let (start, plan) = (self.start(), self.plan());
         let source = if self.pinged { LatencySource::Given } else { LatencySource::Fallback };
         let address = |of: &usize| Ipv4Addr::from_bits(0x0a00_0001 + *of as u32).into();
         let listed = |of| Receiver { address: address(of), name: String::new() };
         let receivers: Vec<Receiver> = self.list.iter().map(listed).collect();
         let (mut targets, merged) = Target::merge(&receivers);
         assert_eq!(merged, self.list);
-        for ((range, &rtt), target) in self.plan().ranges().iter().zip(&self.latencies).zip(merged) {
+        for ((range, &rtt), target) in plan.ranges().iter().zip(&self.latencies).zip(merged) {
             let latency = self.single.is_none().then_some(Latency { rtt, source });
             targets[target].add_share(*range, latency);
         }
@@ -226,7 +218,7 @@ impl Scenario {
             rto: self.timing,
             failover: balance && self.failover,
             rebalance: balance && self.rebalance,
-            floor: self.plan().floor(),
+            floor: plan.floor(),
             deadline: self.deadline.map(|limit| start + limit),
             progress: self.progress,
             watch_expiry: self.watch_expiry,

@@ -1,7 +1,7 @@
 //! How long it takes when no receiver ever answers.
 
 use super::run::transfer;
-use super::scenario::{Profile, Scenario, Start};
+use super::scenario::{Profile, Scenario};
 use crate::loopback::Receiver;
 use mdalp::protocol::scheduler::Outcome;
 
@@ -12,7 +12,7 @@ fn dead(seed: u64) -> Scenario {
     scenario.scheduling.stall = 0.0;
     for profile in &mut scenario.receivers {
         let script = Receiver::named("").silent();
-        *profile = Profile { script, reliable: false, start: Start::Fine, ..profile.clone() };
+        *profile = Profile { script, reliable: false, lacks: None, ..profile.clone() };
     }
     scenario
 }

@@ -2,24 +2,18 @@
 
 use super::{Event, Simulation, trace};
 use crate::simulation::audit::Check;
-use crate::simulation::scenario::Start;
 use crate::simulation::tally::Class;
-use mdalp::protocol::scheduler::{Signal, Step};
-use mdalp::protocol::stop_and_wait::ExitReason;
-use mdalp::protocol::{LossReason, SeqRange, WorkerId};
+use mdalp::protocol::scheduler::Step;
+use mdalp::protocol::{SeqRange, WorkerId};
 use std::time::Instant;
 
 impl Simulation<'_> {
-    /// Ends the main thread's wait at this time, unless it ends before; one that is held up comes later.
+    /// Ends the main thread's wait by this time; one that is held up comes later.
     pub(super) fn wake_main(&mut self, at: Instant) {
-        let at = at.max(self.held_until);
-        if self.outcome.is_some() || self.main_timer.is_some_and(|(before, _)| before <= at) {
-            return;
+        if self.outcome.is_none() {
+            let timer = self.at_the_latest(self.main_timer, at.max(self.held_until), Event::MainWakes);
+            self.main_timer = Some(timer);
         }
-        if let Some(later) = self.main_timer.take() {
-            self.events.remove(&later);
-        }
-        self.main_timer = Some(self.at(at, Event::MainWakes));
     }
 
     pub(super) fn main_wakes(&mut self) -> Check {
@@ -65,10 +59,8 @@ impl Simulation<'_> {
 
     fn assign(&mut self, worker: WorkerId, range: SeqRange) {
         trace!(self, "receiver {worker:?} gets SEQ {range}");
-        if self.scenario.receivers[worker.0].start == Start::NoThread {
-            self.audit.exercised.insert(Class::Unusable);
-            let reason = LossReason::LocalFailure { what: "thread", error: String::new() };
-            self.scheduler.handle(self.now, worker, Signal::Exited(ExitReason::Lost(reason)));
+        if let Some(exited) = self.cannot_start(worker.0, "thread") {
+            self.scheduler.handle(self.now, worker, exited);
             return;
         }
         let at = self.now + self.latency();

@@ -4,7 +4,6 @@ use super::{Event, Simulation, trace};
 use crate::loopback::wire;
 use crate::simulation::audit::{Check, Rule, Violation};
 use crate::simulation::network::{Arrival, Arrivals};
-use crate::simulation::scenario::Start;
 use crate::simulation::tally::Class;
 use mdalp::protocol::scheduler::Signal;
 use mdalp::protocol::stop_and_wait::{ExitReason, Step};
@@ -28,16 +27,24 @@ impl Simulation<'_> {
         self.wake_main(at);
     }
 
-    fn exit(&mut self, worker: usize, reason: ExitReason) {
+    fn exit(&mut self, worker: usize, exited: Signal) {
         self.threads[worker].ended = true;
-        self.signal(worker, Signal::Exited(reason));
+        self.signal(worker, exited);
+    }
+
+    /// The end of a thread, if this is what it lacks.
+    pub(super) fn cannot_start(&mut self, worker: usize, what: &'static str) -> Option<Signal> {
+        let reason = LossReason::LocalFailure { what, error: String::new() };
+        let lacks = self.scenario.receivers[worker].lacks == Some(what);
+        lacks.then(|| {
+            self.audit.exercised.insert(Class::Unusable);
+            Signal::Exited(ExitReason::Lost(reason))
+        })
     }
 
     pub(super) fn begin(&mut self, worker: usize, range: SeqRange) -> Check {
-        if self.scenario.receivers[worker].start == Start::NoSocket {
-            self.audit.exercised.insert(Class::Unusable);
-            let reason = LossReason::LocalFailure { what: "socket", error: String::new() };
-            self.exit(worker, ExitReason::Lost(reason));
+        if let Some(exited) = self.cannot_start(worker, "socket") {
+            self.exit(worker, exited);
             return Ok(());
         }
         self.threads[worker].machine.begin(range);
@@ -77,7 +84,7 @@ impl Simulation<'_> {
                 Step::Ended(reason) => {
                     trace!(self, "receiver {worker} ends: {reason:?}");
                     self.audit.exits(self.now, worker, &reason)?;
-                    self.exit(worker, reason);
+                    self.exit(worker, Signal::Exited(reason));
                     return Ok(());
                 }
             };
@@ -187,13 +194,10 @@ impl Simulation<'_> {
             }
             Arrival::Refusal => self.threads[worker].pending_refusal = true,
         }
-        // It ends the wait, unless that ends before.
+        // It ends the wait.
         if let Some(timer) = self.threads[worker].timer {
             let at = self.now + self.latency();
-            if at < timer.0 {
-                self.events.remove(&timer);
-                self.threads[worker].timer = Some(self.at(at, Event::Timer(worker)));
-            }
+            self.threads[worker].timer = Some(self.at_the_latest(Some(timer), at, Event::Timer(worker)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The receivers of a seed, and what goes wrong there.
 
-use super::{Profile, Start};
+use super::Profile;
 use crate::loopback::{Fault, Flood, Forgery, Opening, Source, Timing, When};
 use crate::simulation::rng::Rng;
 use mdalp::protocol::rto::RtoConfig;
@@ -42,7 +42,7 @@ fn profile(weather: Weather, packets: f64, timing: RtoConfig, reliable: bool, rn
         fail(&mut profile, packets, timing, rng);
     }
     if rng.chance(failures / 30.0) {
-        profile.start = rng.choose(&[Start::NoThread, Start::NoSocket]);
+        profile.lacks = Some(rng.choose(&["thread", "socket"]));
     }
     let duplicate = Forgery { tid: 0, seq: 0, timing: Timing::AnyTime, source: Source::Receiver };
     let flood = Flood { per_second: None, lasting: delay.mul_f64(4.0) };
