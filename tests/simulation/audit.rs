@@ -9,6 +9,7 @@ use super::scenario::Scenario;
 use super::tally::{Class, Exercised};
 use crate::loopback::wire;
 use mdalp::protocol::Seq;
+use mdalp::protocol::lane::Counts;
 use mdalp::protocol::rto::MIN_RTO;
 use mdalp::protocol::stop_and_wait::Received;
 use std::fmt;
@@ -98,10 +99,8 @@ struct Books {
     /// Packets that are its to do and not acknowledged.
     owned: u32,
     acked: u32,
-    transmissions: u64,
-    retransmissions: u64,
-    ignored: u64,
-    last_ack: Option<Duration>,
+    /// What the lane must have counted, but for the smoothed round trip.
+    counts: Counts,
     refusals: u32,
     /// The shortest and the longest sample of its round trip.
     samples: Option<RangeInclusive<Duration>>,
@@ -165,6 +164,10 @@ impl<'a> Audit<'a> {
         self.receivers.iter().map(|books| books.first).collect()
     }
 
+    pub fn transmissions(&self) -> u64 {
+        self.receivers.iter().map(|books| books.counts.transmissions).sum()
+    }
+
     /// Whether the deadline has passed.
     fn is_over(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
@@ -192,7 +195,7 @@ impl<'a> Audit<'a> {
         ensure(right, Rule::SendsItsOwn, "the packet has wrong bytes")?;
         let books = &mut self.receivers[receiver];
         ensure(!books.lost, Rule::SendsItsOwn, "the receiver is lost")?;
-        books.transmissions += 1;
+        books.counts.transmissions += 1;
         if transmission == 1 {
             self.first_transmission(now, receiver, seq)
         } else {
@@ -230,7 +233,7 @@ impl<'a> Audit<'a> {
         let timing = self.scenario.timing;
         let first = timing.first_timeout.min(timing.give_up / 4);
         let books = &mut self.receivers[receiver];
-        books.retransmissions += 1;
+        books.counts.retransmissions += 1;
         let out = books.outstanding.as_mut().filter(|out| out.seq == seq);
         let Some(out) = out else { return ensure(false, broken, "the packet is not outstanding") };
         ensure(transmission == out.transmissions + 1, broken, "transmissions are miscounted")?;
@@ -322,7 +325,7 @@ impl<'a> Audit<'a> {
         books.refusals = 0;
         books.acked += 1;
         books.owned -= 1;
-        books.last_ack = Some(now - self.start);
+        books.counts.last_ack = Some(now - self.start);
         books.may_extend = false;
         let rtt = now.saturating_duration_since(out.first_sent);
         let interval = out.second_sent - out.first_sent;
@@ -344,7 +347,7 @@ impl<'a> Audit<'a> {
         let resent = self.receivers[receiver].resent;
         let resent = resent.filter(|&(seq, _, from)| now >= from && self.acks(datagram, seq));
         let books = &mut self.receivers[receiver];
-        books.ignored += 1;
+        books.counts.ignored += 1;
         if let Some((_, round_trip, _)) = resent {
             books.resent = None;
             books.sample(round_trip);

@@ -215,12 +215,7 @@ impl<'a> Simulation<'a> {
             elapsed,
             exercised,
             packets: self.scheduler.packets(),
-            transmissions: self
-                .scheduler
-                .workers()
-                .iter()
-                .map(|worker| worker.lane().counts().transmissions)
-                .sum(),
+            transmissions: self.audit.transmissions(),
             spurious: self.network.spurious(),
             first: self.audit.first_packets(),
         }
