@@ -9,9 +9,10 @@
 //!   converge to the round trip itself and retransmit spuriously at the first hiccup.
 //! - RTTVAR starts at R/4 and not at R/2, since a loss among the first packets would cost too much.
 //! - The minimum is 10 ms and not 1 s (RFC 6298, 2.4), since losses are common and a retransmission costs one packet.
-//! - Back-off is by half (section 5.5 doubles) and belongs to one SEQ: at 9 % loss a back-off kept until the next sample
-//!   (5.7) costs more than all losses together. Before the first sample, when the round trip may be any, it doubles and is
-//!   kept.
+//! - Back-off is by a quarter (section 5.5 doubles; RFC 8961, section 4 (4), asks that it be exponential) and belongs to one
+//!   SEQ: where the round trip is known, losses in a row are mostly chance, and at 9 % loss a back-off kept until the next
+//!   sample (5.7) costs more than all losses together. Before the first sample, when the round trip may be any, it doubles
+//!   and is kept.
 //! - A second ack of a retransmitted SEQ shows that its first transmission had arrived, so that round trip is a sample.
 
 use std::time::Duration;
@@ -110,13 +111,13 @@ impl Rto {
         }
     }
 
-    /// The timeout for the next transmission of a SEQ whose last one had `current`: half as long again, or twice as long
+    /// The timeout for the next transmission of a SEQ whose last one had `current`: a quarter longer, or twice as long
     /// before the first sample, up to a cap, and never less than `current`.
     pub fn backed_off(&self, current: Duration) -> Duration {
         let (more, cap) = match self.estimate {
             _ if self.config.fixed => (Duration::ZERO, current),
             None => (current, MAX_BACKOFF),
-            Some(_) => (current / 2, MAX_BACKOFF.max(self.timeout())),
+            Some(_) => (current / 4, MAX_BACKOFF.max(self.timeout())),
         };
         (current + more).min(cap).max(current)
     }
@@ -240,9 +241,9 @@ mod tests {
     }
 
     #[test]
-    fn back_off_is_by_half_and_ends_at_3_s_or_the_rto() {
+    fn back_off_is_by_a_quarter_and_ends_at_3_s_or_the_rto() {
         let mut rto = after_samples(&[800; 60]);
-        assert_eq!(rto.backed_off(ms(1000)), ms(1500));
+        assert_eq!(rto.backed_off(ms(1000)), ms(1250));
         assert_eq!(rto.backed_off(ms(2500)), ms(3000));
         assert_eq!(rto.backed_off(ms(4000)), ms(4000), "never shorter");
         rto.on_ambiguous_ack(ms(9000), ms(60_000), ms(60_000));
