@@ -71,7 +71,6 @@ fn ensure(holds: bool, rule: Rule, what: &'static str) -> Check {
 /// The simulation's own books.
 pub struct Audit<'a> {
     scenario: &'a Scenario,
-    start: Instant,
     deadline: Option<Instant>,
     seqs: Vec<Packet>,
     receivers: Vec<Books>,
@@ -138,7 +137,6 @@ impl Books {
 
 impl<'a> Audit<'a> {
     pub fn new(scenario: &'a Scenario) -> Self {
-        let start = scenario.start();
         let mut seqs = Vec::new();
         let mut receivers = vec![Books::default(); scenario.receivers.len()];
         for (range, &owner) in scenario.plan().ranges().iter().zip(&scenario.list) {
@@ -149,8 +147,7 @@ impl<'a> Audit<'a> {
         }
         Self {
             scenario,
-            start,
-            deadline: scenario.deadline.map(|limit| start + limit),
+            deadline: scenario.deadline.map(|limit| scenario.start() + limit),
             seqs,
             receivers,
             last_failover: None,
@@ -325,7 +322,7 @@ impl<'a> Audit<'a> {
         books.refusals = 0;
         books.acked += 1;
         books.owned -= 1;
-        books.counts.last_ack = Some(now - self.start);
+        books.counts.last_ack = Some(now - self.scenario.start());
         books.may_extend = false;
         let rtt = now.saturating_duration_since(out.first_sent);
         let interval = out.second_sent - out.first_sent;

@@ -21,9 +21,6 @@ pub enum Arrival {
 /// What arrives when.
 pub type Arrivals = Vec<(Instant, Arrival)>;
 
-const OUTBOUND: usize = 0;
-const INBOUND: usize = 1;
-
 /// The datagrams of a flood.
 const FLOOD: u32 = 100;
 
@@ -50,8 +47,8 @@ struct End {
     receiver: loopback::Model,
     /// What it has, as the judge of the loopback servers keeps it.
     ledger: Ledger,
-    /// When the last thing so far arrives, there and back.
-    last_arrival: [Option<Instant>; 2],
+    /// When the last of its answers so far arrives.
+    last_arrival: Instant,
 }
 
 impl Network {
@@ -61,7 +58,7 @@ impl Network {
             profile: profile.clone(),
             receiver: loopback::Model::new(&profile.receiver(), seed, index, start),
             ledger: Ledger::new("receiver"),
-            last_arrival: [None; 2],
+            last_arrival: start,
         };
         Self {
             tid: scenario.tid.0,
@@ -105,8 +102,8 @@ impl Network {
             if copies > 1 {
                 self.exercised.insert(Class::Duplicate);
             }
-            let at = end.arrives(self.link_free_at + delay, OUTBOUND, &mut self.exercised);
-            arrivals.push((at, Arrival::AtReceiver { datagram: datagram.into(), assured }));
+            let arrival = Arrival::AtReceiver { datagram: datagram.into(), assured };
+            arrivals.push((self.link_free_at + delay, arrival));
         }
         arrivals
     }
@@ -138,11 +135,12 @@ impl Network {
             end.ledger.acknowledges(seq);
         }
         let mut arrivals = Vec::new();
-        for mut sent in reply.datagrams {
-            if sent.is_ack {
-                sent.delay = if assured { sent.delay.min(self.soon) } else { sent.delay };
+        for sent in reply.datagrams {
+            let at = now + if assured && sent.is_ack { sent.delay.min(self.soon) } else { sent.delay };
+            if at < end.last_arrival {
+                self.exercised.insert(Class::Reordered);
             }
-            let at = end.arrives(now + sent.delay, INBOUND, &mut self.exercised);
+            end.last_arrival = end.last_arrival.max(at);
             arrivals.push((at, Arrival::AtClient(sent.bytes)));
         }
         if let Some(flood) = reply.flood {
@@ -153,17 +151,6 @@ impl Network {
             arrivals.extend((0..FLOOD).map(datagram));
         }
         arrivals
-    }
-}
-
-impl End {
-    fn arrives(&mut self, at: Instant, way: usize, exercised: &mut Exercised) -> Instant {
-        let last = &mut self.last_arrival[way];
-        if last.is_some_and(|last| at < last) {
-            exercised.insert(Class::Reordered);
-        }
-        *last = (*last).max(Some(at));
-        at
     }
 }
 

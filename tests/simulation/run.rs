@@ -60,7 +60,6 @@ struct Simulation<'a> {
     scenario: &'a Scenario,
     verbose: bool,
     now: Instant,
-    start: Instant,
     rng: Rng,
     events: BTreeMap<EventKey, Event>,
     /// How many events there have been.
@@ -105,7 +104,7 @@ enum Event {
 macro_rules! trace {
     ($of:expr, $($text:tt)*) => {
         if $of.verbose {
-            eprintln!("{:>14.6} {}", ($of.now - $of.start).as_secs_f64(), format_args!($($text)*));
+            eprintln!("{:>14.6} {}", ($of.now - $of.scenario.start()).as_secs_f64(), format_args!($($text)*));
         }
     };
 }
@@ -114,7 +113,9 @@ use trace;
 impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario, mutation: Option<Mutation>, verbose: bool) -> Self {
         let start = scenario.start();
-        let scheduler = scenario.scheduler();
+        let forgets_floor = mutation == Some(Mutation::ForgetsFloor);
+        let floor = if forgets_floor { 0 } else { scenario.plan().floor() };
+        let scheduler = scenario.scheduler(floor);
         let thread = |worker| Thread {
             machine: scheduler.machine(WorkerId(worker)),
             mutant: Mutant::new(mutation, scenario),
@@ -128,7 +129,6 @@ impl<'a> Simulation<'a> {
             scenario,
             verbose,
             now: start + scenario.measuring,
-            start,
             rng: Rng::new(scenario.seed ^ 0x7363_6865_6400),
             events: BTreeMap::new(),
             count: 0,

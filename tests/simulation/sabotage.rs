@@ -1,6 +1,7 @@
 //! Machines that break one promise each, and the proof that the simulation notices.
 
-use super::audit::Rule;
+use super::audit::{Audit, Rule};
+use super::network::Network;
 use super::run;
 use super::scenario::Scenario;
 use crate::loopback::wire;
@@ -34,12 +35,16 @@ pub enum Mutation {
     SendsAfterDeadline,
     /// It says that it is done while a packet is outstanding.
     IdlesTooSoon,
+    /// It says that it is done before it has sent anything.
+    SendsNothing,
     /// It never gives up.
     NeverGivesUp,
     /// It gives up when its first timer fires.
     GivesUpAtOnce,
     /// It ends as if the deadline had passed.
     StopsAtOnce,
+    /// The scheduler does not know of the floor.
+    ForgetsFloor,
 }
 
 /// Stands between a receiver's thread and its machine, and passes everything on unless there is a mutation.
@@ -80,6 +85,7 @@ impl Mutant {
             (Mutation::ResendsOnStaleAck, Step::Wait(_)) if self.stale_ack => step = self.again(step),
             (Mutation::SendsAfterDeadline, Step::Ended(ExitReason::Stopped)) => step = self.again(step),
             (Mutation::IdlesTooSoon, Step::Wait(_)) => step = Step::Idle,
+            (Mutation::SendsNothing, Step::Transmit { .. }) => step = Step::Idle,
             (Mutation::StopsAtOnce, Step::Wait(_)) => step = Step::Ended(ExitReason::Stopped),
             (Mutation::NeverGivesUp, Step::Ended(ExitReason::Lost(_))) => {
                 step = Step::Wait(now + Duration::from_secs(1));
@@ -144,9 +150,11 @@ fn a_machine_that_breaks_a_promise_is_caught_by_the_rule_that_says_so() {
         (Mutation::SendsOtherBytes, Rule::SendsItsOwn, 20),
         (Mutation::SendsAfterDeadline, Rule::NothingAfterDeadline, 5),
         (Mutation::IdlesTooSoon, Rule::NothingGetsLost, 20),
+        (Mutation::SendsNothing, Rule::NoPanic, 20),
         (Mutation::NeverGivesUp, Rule::Ends, 20),
         (Mutation::GivesUpAtOnce, Rule::LostForAReason, 20),
         (Mutation::StopsAtOnce, Rule::OutcomeIsTrue, 20),
+        (Mutation::ForgetsFloor, Rule::Floor, 5),
     ];
     for (mutation, rule, least) in table {
         let mut caught = BTreeMap::new();
@@ -162,4 +170,13 @@ fn a_machine_that_breaks_a_promise_is_caught_by_the_rule_that_says_so() {
             "{mutation:?} is not caught by {rule:?}"
         );
     }
+}
+
+#[test]
+fn a_transfer_that_need_not_fail_and_content_that_is_not_there_are_noticed() {
+    let mut scenario = (0..).map(Scenario::of_seed).find(Scenario::must_complete).unwrap();
+    let content = Audit::new(&scenario).content(&Network::new(&scenario));
+    assert_eq!(content.unwrap_err().rule, Rule::ContentArrives);
+    scenario.receivers.iter_mut().for_each(|receiver| receiver.lacks = Some("socket"));
+    assert_eq!(run::run(&scenario, None, false).unwrap_err().rule, Rule::CompletesIfItCan);
 }

@@ -112,16 +112,10 @@ impl Scenario {
         let (latencies, pinged) = latencies(&list, &receivers, &mut rng);
         let single = rng.chance(0.12).then(|| rng.below(list.len()));
         let mut scenario = Self {
-            seed,
             tid: Tid(rng.choose(&[0, 1, 7, 3740, u64::MAX])),
             single,
             failover: rng.chance(0.85),
             rebalance: rng.chance(0.4),
-            deadline: None,
-            progress: None,
-            watch_expiry: false,
-            expiry: None,
-            bottleneck: Duration::ZERO,
             measuring: Duration::from_secs_f64(rng.unit() * rng.unit()),
             scheduling: scheduling(timing, &mut rng),
             timing,
@@ -130,6 +124,7 @@ impl Scenario {
             latencies,
             pinged: pinged && single.is_none(),
             receivers,
+            ..Self::usual(seed, 0, Vec::new())
         };
         let expected = scenario.expected_seconds();
         let mut limit = |chance, least, most| {
@@ -200,7 +195,7 @@ impl Scenario {
     }
 
     /// The machine of the main thread, as the client makes it.
-    pub fn scheduler(&self) -> Scheduler {
+    pub fn scheduler(&self, floor: u64) -> Scheduler {
         let (start, plan) = (self.start(), self.plan());
         let source = if self.pinged { LatencySource::Given } else { LatencySource::Fallback };
         let address = |of: &usize| Ipv4Addr::from_bits(0x0a00_0001 + *of as u32).into();
@@ -218,18 +213,12 @@ impl Scenario {
             rto: self.timing,
             failover: balance && self.failover,
             rebalance: balance && self.rebalance,
-            floor: plan.floor(),
+            floor,
             deadline: self.deadline.map(|limit| start + limit),
             progress: self.progress,
             watch_expiry: self.watch_expiry,
         };
         Scheduler::new(targets, config, start)
-    }
-
-    /// The longest that the man page allows the transfer to take, without the lateness of wake-ups.
-    pub fn bound(&self, packets: u32) -> Duration {
-        let all = self.measuring + self.timing.give_up * (packets + self.receivers.len() as u32);
-        self.deadline.map_or(all, |deadline| all.min(deadline.max(self.measuring)))
     }
 
     /// Whether a receiver is there that never fails, and everything may go to it if need be.

@@ -50,11 +50,11 @@ impl Audit<'_> {
             Notice::Moved { from, to, range, reason } => self.moved(from.0, to.0, range, reason),
             Notice::ExpiryLikely { projected } => {
                 let fresh = self.exercised.insert(Class::ExpiryLikely) && self.scenario.watch_expiry;
-                let late = projected > TRANSACTION_LIFETIME && self.start + projected >= now;
+                let late = projected > TRANSACTION_LIFETIME && self.scenario.start() + projected >= now;
                 ensure(fresh && late, Rule::ReportIsTrue, "an expiry is reported twice, or is not likely")
             }
             Notice::Progress => {
-                let last = self.last_progress.replace(now).unwrap_or(self.start);
+                let last = self.last_progress.replace(now).unwrap_or(self.scenario.start());
                 let due = self.scenario.progress.is_some() && now > last;
                 ensure(due && !self.is_over(now), Rule::ReportIsTrue, "progress is reported too often")
             }

@@ -47,7 +47,7 @@ impl Simulation<'_> {
                     return Ok(());
                 }
                 Step::Done(outcome) => {
-                    let elapsed = self.now - self.start;
+                    let elapsed = self.now - self.scenario.start();
                     self.audit.settled(&self.scheduler)?;
                     self.audit.ends(outcome, elapsed, &self.scheduler, &self.network)?;
                     self.outcome = Some((outcome, elapsed));
