@@ -205,11 +205,7 @@ impl<'a> Audit<'a> {
         ensure(packet.owner == receiver, Rule::SendsItsOwn, "the packet is another receiver's")?;
         ensure(packet.acked_by.is_none(), Rule::SendsItsOwn, "the packet is acknowledged already")?;
         let books = &mut self.receivers[receiver];
-        ensure(
-            books.outstanding.is_none(),
-            Rule::OneOutstanding,
-            "a packet is sent while one is outstanding",
-        )?;
+        ensure(books.outstanding.is_none(), Rule::OneOutstanding, "another packet is outstanding")?;
         books.outstanding = Some(Outstanding {
             seq,
             first_sent: now,

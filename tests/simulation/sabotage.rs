@@ -163,7 +163,6 @@ fn a_machine_that_breaks_a_promise_is_caught_by_the_rule_that_says_so() {
                 *caught.entry(violation.rule).or_insert(0) += 1;
             }
         }
-        // Shown if the test fails, and with --nocapture.
         println!("{mutation:?}, {RUNS} runs: {caught:?}");
         assert!(
             caught.get(&rule).is_some_and(|&runs| runs >= least),

@@ -39,7 +39,7 @@ pub struct Scenario {
     pub measuring: Duration,
     pub scheduling: Scheduling,
     pub receivers: Vec<Profile>,
-    /// From this time on nobody acknowledges any more.
+    /// From this time on no receiver acknowledges anything.
     pub expiry: Option<Duration>,
     /// The time that the link to all receivers needs for a data packet; later ones queue up.
     pub bottleneck: Duration,
@@ -48,9 +48,9 @@ pub struct Scenario {
 /// How the machine that the client runs on behaves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scheduling {
-    /// A wait of this length ends so much later, at most.
+    /// A wait may end later by this part of its length.
     pub late: f64,
-    /// Every wake-up is so much later, at most.
+    /// Every wake-up may be later by this.
     pub latency: Duration,
     /// How often a wait ends early with nothing.
     pub spurious: f64,
@@ -269,7 +269,7 @@ fn timing(rng: &mut Rng) -> RtoConfig {
         5..7 => rng.choose(&[1.0, 2.0, 5.0]),
         _ => rng.log_between(1.0, 300.0).round(),
     };
-    // Many time-outs in one give-up time take many steps to simulate, and show nothing new.
+    // Many timeouts in one give-up time take many steps to simulate, and show nothing new.
     let first = if rng.chance(0.6) { 3.0 } else { rng.log_between(give_up / 400.0, 10.0) };
     let fixed = rng.chance(0.12);
     RtoConfig {

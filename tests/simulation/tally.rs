@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 macro_rules! classes {
-    ($($class:ident $least:literal $text:literal,)*) => {
+    ($($class:ident $minimum:literal $text:literal,)*) => {
         /// What a run may exercise.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Class { $($class,)* }
 
         impl Class {
-            /// Every class, the runs in a thousand that exercise it at least, and what it is called.
-            const ALL: &[(Self, u64, &str)] = &[$((Self::$class, $least, $text),)*];
+            /// Every class, the runs in a thousand that exercise it at the minimum, and its name.
+            const ALL: &[(Self, u64, &str)] = &[$((Self::$class, $minimum, $text),)*];
         }
     };
 }
@@ -85,11 +85,12 @@ impl Tally {
 
     /// The classes that too few runs exercised.
     pub fn uncovered(&self) -> Vec<String> {
-        let too_few = |&&(class, least, _): &&(Class, u64, _)| self.count(class) * 1000 < least * self.runs;
-        let told = |&(class, least, text): &(Class, u64, &str)| {
-            format!("{text}: {} of {} runs, not {least} in 1000", self.count(class), self.runs)
+        let line = |&(class, minimum, text): &(Class, u64, &str)| {
+            let (count, runs) = (self.count(class), self.runs);
+            let too_few = count * 1000 < minimum * runs;
+            too_few.then(|| format!("{text}: {count} of {runs} runs, not {minimum} in 1000"))
         };
-        Class::ALL.iter().filter(too_few).map(told).collect()
+        Class::ALL.iter().filter_map(line).collect()
     }
 }
 

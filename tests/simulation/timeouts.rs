@@ -289,9 +289,9 @@ fn first_packets_are_seldom_retransmitted_spuriously_and_soon_when_lost() {
         }
         let count = (RECEIVERS as u64 * SEEDS) as f64;
         let (spurious, seconds) = (spurious as f64 / count, seconds / count);
-        let told = format!("{}: {spurious:.4} spurious, lost ones after {seconds:.2} s", population.name);
-        println!("{told}");
-        assert!(spurious <= *most_spurious && seconds <= *most_seconds, "{told}");
+        let line = format!("{}: {spurious:.4} spurious, lost ones after {seconds:.2} s", population.name);
+        println!("{line}");
+        assert!(spurious <= *most_spurious && seconds <= *most_seconds, "{line}");
     }
 }
 

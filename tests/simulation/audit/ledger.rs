@@ -87,11 +87,8 @@ impl Audit<'_> {
         for seq in 0..self.seqs.len() as u32 {
             let mut stored = network.stored(Seq(seq));
             let first = stored.next().unwrap_or_default();
-            ensure(
-                stored.all(|other| other == first),
-                Rule::ContentArrives,
-                "receivers have different contents",
-            )?;
+            let same = stored.all(|other| other == first);
+            ensure(same, Rule::ContentArrives, "receivers have different contents")?;
             payload.extend_from_slice(first);
         }
         ensure(payload == self.scenario.payload, Rule::ContentArrives, "what arrived is not the payload")

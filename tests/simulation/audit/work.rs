@@ -27,7 +27,7 @@ impl Audit<'_> {
         let give_up = self.scenario.timing.give_up + out.held_up;
         let good = match *reason {
             LossReason::Silent { seq, waited, transmissions, .. } => {
-                // A measured round trip may be so long that there is no time for more.
+                // A measured round trip may leave no time for more.
                 let tried = !out.refused && (transmissions >= 3 || books.samples.is_some());
                 let counted = (seq, transmissions) == (out.seq, out.transmissions);
                 counted && tried && waited == silent_for && waited >= give_up
