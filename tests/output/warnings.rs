@@ -17,7 +17,7 @@ fn a_lost_receiver_is_reported_even_if_others_take_over() {
     let normal = shown("");
     assert!(normal.starts_with(&warnings) && normal.lines().count() == 3, "{normal}");
     let verbose = shown("-v");
-    assert!(verbose.contains("] 127.0.0.4: SEQ 20 refused; transmission 2 after 0.0"), "{verbose}");
+    assert!(verbose.contains("] 127.0.0.4: SEQ 20 refused; transmission 2 after "), "{verbose}");
     assert!(!verbose.contains("127.0.0.4: no ack of"), "{verbose}");
     let note = "\n127.0.0.4 (gone): 0 bytes, 1000 planned; lost: port closed: ";
     assert!(verbose.contains(note), "{verbose}");
