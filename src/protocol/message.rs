@@ -26,8 +26,9 @@ const SEQ_DIGITS: usize = 10;
 
 /// Room for everything up to and with `SEQ:`.
 const PREFIX_LEN: usize = DATA_START.len() + TID_DIGITS + SEQ_FIELD.len();
-/// Where the SEQ's digits end and `;DATA:` begins, and where the payload begins, in a [`DataPacket`]'s buffer.
+/// Where the SEQ's digits end and `;DATA:` begins, the last of them, and where the payload begins, in a [`DataPacket`]'s buffer.
 const SEQ_END: usize = PREFIX_LEN + SEQ_DIGITS;
+const LAST_DIGIT: usize = SEQ_END - 1;
 const PAYLOAD_AT: usize = SEQ_END + DATA_FIELD.len();
 
 /// A data packet (Type 2) in a buffer that is used for one packet after the other, without allocation.
@@ -84,7 +85,7 @@ impl DataPacket {
     fn write_digits(&mut self, seq: Seq) -> usize {
         // Mostly it is the next one, and only its last digit another: 10 ns a packet, where writing all takes 45.
         if u64::from(seq.0) == self.next
-            && let Some(last @ b'0'..=b'8') = self.buffer.get_mut(SEQ_END - 1)
+            && let last @ b'0'..=b'8' = &mut self.buffer[LAST_DIGIT]
         {
             *last += 1;
             self.next = u64::from(seq.0) + 1;
