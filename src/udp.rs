@@ -1,14 +1,11 @@
 //! A connected UDP socket: the kernel drops what others send, and a closed port shows as an error.
 
 use crate::protocol::message::MAX_ACK_LEN;
+use crate::protocol::stop_and_wait::first_slice;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// Above this a single kernel timeout would be late by too much (timers of this length are rounded up by up to an eighth),
-/// so the wait is taken in two slices.
-const LONG_WAIT: Duration = Duration::from_millis(250);
 
 /// A socket that talks to `peer` alone, from `local` or from the address that the kernel chooses. Built from addresses,
 /// never from text, so that no resolver is linked.
@@ -116,8 +113,7 @@ impl AckSocket {
 
     #[cold]
     fn change_timeout(&mut self, wait: Duration) -> io::Result<()> {
-        let slice = if wait > LONG_WAIT { wait / 8 * 7 } else { wait }.max(Duration::from_micros(1));
-        self.socket.set_read_timeout(Some(slice))?;
+        self.socket.set_read_timeout(Some(first_slice(wait).max(Duration::from_micros(1))))?;
         self.timeout_range = wait - wait / 16..=wait + wait / 16;
         Ok(())
     }

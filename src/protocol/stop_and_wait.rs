@@ -16,6 +16,14 @@ use std::time::{Duration, Instant};
 /// This many transmissions refused in a row, each on its own timer, and the receiver is lost.
 pub const MAX_REFUSALS: u32 = 5;
 
+/// The kernel rounds timers of more than this up by up to an eighth.
+const LONG_WAIT: Duration = Duration::from_millis(250);
+
+/// How much of a wait to have the kernel do at one time: a long one would end too late, so it is taken in two slices.
+pub fn first_slice(wait: Duration) -> Duration {
+    if wait > LONG_WAIT { wait / 8 * 7 } else { wait }
+}
+
 /// What the caller is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {

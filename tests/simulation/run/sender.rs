@@ -6,13 +6,9 @@ use crate::simulation::audit::{Check, Violation};
 use crate::simulation::network::{Arrival, Arrivals};
 use crate::simulation::tally::Class;
 use mdalp::protocol::scheduler::Signal;
-use mdalp::protocol::stop_and_wait::{ExitReason, Received, Step};
+use mdalp::protocol::stop_and_wait::{ExitReason, Received, Step, first_slice};
 use mdalp::protocol::{LossReason, Seq, SeqRange, WorkerId};
 use std::ops::Range;
-use std::time::Duration;
-
-/// Waits above this are taken in slices by the sender.
-const LONG_WAIT: Duration = Duration::from_millis(250);
 
 impl Simulation<'_> {
     fn signal(&mut self, worker: usize, signal: Signal) {
@@ -149,7 +145,7 @@ impl Simulation<'_> {
     fn block(&mut self, worker: usize) {
         let wait = self.threads[worker].until.saturating_duration_since(self.now);
         let scheduling = self.scenario.scheduling;
-        let mut slice = if wait > LONG_WAIT { wait / 8 * 7 } else { wait };
+        let mut slice = first_slice(wait);
         if self.rng.chance(scheduling.spurious) {
             slice = slice.mul_f64(self.rng.unit());
         } else if scheduling.late > 0.0 {
