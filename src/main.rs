@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let mut console = Console::standard();
     let status = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => console.print(cli::HELP),
-        Ok(Command::Version) => console.print(&format!("{}\n", cli::version())),
+        Ok(Command::Version) => console.print(cli::VERSION),
         Ok(Command::Send(args)) => send(&args, &mut console),
         Err(error) => console.usage(&error),
     };

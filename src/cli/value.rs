@@ -1,54 +1,27 @@
 //! The value of an option: read strictly, and quoted in the error when it is not what the option needs.
 
-use super::UsageError;
 use crate::text::{Escaped, TrimmedSeconds};
-use lexopt::Parser;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
 /// The longest latency that can be given: an hour.
 const LONGEST_LATENCY: Duration = Duration::from_secs(3600);
 
-/// The durations that an option takes, both ends included. Shown in seconds: `0.001 to 3600`.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    pub min: Duration,
-    pub max: Duration,
-}
-
-impl fmt::Display for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", TrimmedSeconds(self.min), TrimmedSeconds(self.max))
-    }
-}
-
 /// A value and the option that it belongs to, as the user wrote both.
-pub(super) struct Value {
-    option: String,
-    given: OsString,
+pub(super) struct Value<'a> {
+    pub option: &'a str,
+    pub given: OsString,
 }
 
-impl Value {
-    pub fn new(option: String, given: OsString) -> Self {
-        Self { option, given }
-    }
-
-    /// The value of the option that the parser has just come to.
-    pub fn of(option: String, parser: &mut Parser) -> Result<Self, UsageError> {
-        match parser.value() {
-            Ok(given) => Ok(Self { option, given }),
-            Err(_) => Err(UsageError(format!("{option}: requires a value"))),
-        }
-    }
-
+impl Value<'_> {
     /// `option 'value': why`.
-    pub fn wrong(&self, why: impl fmt::Display) -> UsageError {
+    pub fn wrong(&self, why: impl fmt::Display) -> String {
         let given = self.given.to_string_lossy();
-        UsageError(format!("{} '{}': {why}", self.option, Escaped(&given)))
+        format!("{} '{}': {why}", Escaped(self.option), Escaped(&given))
     }
 
     /// The value as text. Only a file name may be something else.
@@ -56,7 +29,7 @@ impl Value {
         self.given.to_str()
     }
 
-    pub fn file(self) -> Result<OsString, UsageError> {
+    pub fn file(self) -> Result<OsString, String> {
         if self.given.is_empty() {
             return Err(self.wrong("a file name is required; - is standard input"));
         }
@@ -64,19 +37,16 @@ impl Value {
     }
 
     /// A local address: an IP literal, in brackets or not.
-    pub fn address(&self) -> Result<IpAddr, UsageError> {
+    pub fn address(&self) -> Result<IpAddr, String> {
         let text = self.text().unwrap_or_default();
-        match ip_literal(text) {
-            Some(address) => Ok(address),
-            None if text.parse::<SocketAddr>().is_ok() => {
-                Err(self.wrong("an address without a port is required; the system chooses the local port"))
-            }
-            None => Err(self.wrong(not_an_address(text))),
-        }
+        ip_literal(text).ok_or_else(|| match text.parse::<SocketAddr>() {
+            Ok(_) => self.wrong("an address without a port is required; the system chooses the local port"),
+            Err(_) => self.wrong(not_an_address(text)),
+        })
     }
 
     /// The address of one host, with or without a port; port 0 stands for none.
-    pub fn orchestrator(&self) -> Result<SocketAddr, UsageError> {
+    pub fn orchestrator(&self) -> Result<SocketAddr, String> {
         let text = self.text().unwrap_or_default();
         let (host, port) = match text.rsplit_once(':') {
             // A colon in an IPv6 address comes before a port only if that address is in brackets.
@@ -110,12 +80,12 @@ impl Value {
         Ok(address)
     }
 
-    pub fn port(&self) -> Result<u16, UsageError> {
+    pub fn port(&self) -> Result<u16, String> {
         self.text().and_then(parse_port).ok_or_else(|| self.wrong(PORT_RANGE))
     }
 
     /// Whether it names mode 2.
-    pub fn mode_is_single(&self) -> Result<bool, UsageError> {
+    pub fn mode_is_single(&self) -> Result<bool, String> {
         match self.text() {
             Some("1" | "balance") => Ok(false),
             Some("2" | "single") => Ok(true),
@@ -124,23 +94,20 @@ impl Value {
     }
 
     /// A 1-based index. How many receivers there are is known only later.
-    pub fn index(&self) -> Result<usize, UsageError> {
-        match self.text().and_then(whole_number).and_then(|n| usize::try_from(n).ok()) {
-            Some(index) if index != 0 => Ok(index),
-            _ => Err(self.wrong("receivers are counted from 1")),
-        }
+    pub fn index(&self) -> Result<usize, String> {
+        let index = self.text().and_then(whole_number).filter(|index| *index != 0);
+        index.ok_or_else(|| self.wrong("receivers are counted from 1"))
     }
 
-    pub fn seconds(&self, bounds: Bounds) -> Result<Duration, UsageError> {
-        match self.text().and_then(|text| decimal(text, SECOND)) {
-            Some(time) if bounds.min <= time && time <= bounds.max => Ok(time),
-            _ => Err(self.wrong(format_args!("must be {bounds} seconds"))),
-        }
+    pub fn seconds(&self, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
+        let time = self.text().and_then(|text| decimal(text, 9)).filter(|time| allowed.contains(time));
+        let (min, max) = (TrimmedSeconds(*allowed.start()), TrimmedSeconds(*allowed.end()));
+        time.ok_or_else(|| self.wrong(format_args!("must be {min} to {max} seconds")))
     }
 
     /// Milliseconds, separated by commas.
-    pub fn latencies(&self) -> Result<Vec<Duration>, UsageError> {
-        let latency = |text: &str| decimal(text, MILLISECOND).filter(|time| *time <= LONGEST_LATENCY);
+    pub fn latencies(&self) -> Result<Vec<Duration>, String> {
+        let latency = |text: &str| decimal(text, 6).filter(|time| *time <= LONGEST_LATENCY);
         let all = self.text().and_then(|text| text.split(',').map(latency).collect());
         all.ok_or_else(|| self.wrong("must be milliseconds, 0 to 3600000, separated by commas"))
     }
@@ -149,11 +116,15 @@ impl Value {
 const PORT_RANGE: &str = "a port must be 1 to 65535";
 
 fn parse_port(text: &str) -> Option<u16> {
-    whole_number(text).and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0)
+    whole_number(text).filter(|port| *port != 0)
 }
 
 fn not_an_address(text: &str) -> String {
-    if looks_like_a_host_name(text) {
+    // Worth asking the resolver about: the characters of a host name, and not only those of an IPv4 address.
+    let is_host_name = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().any(|b| b.is_ascii_alphabetic());
+    if is_host_name {
         format!("not an IP address; find it with 'getent ahosts {text}'")
     } else {
         "not an IPv4 or IPv6 address".to_owned()
@@ -168,7 +139,7 @@ fn scope_id(zone: &str) -> Option<u32> {
         let file = is_name.then(|| format!("/sys/class/net/{zone}/ifindex"))?;
         std::fs::read_to_string(file).ok()?.trim_ascii().parse().ok()
     };
-    whole_number(zone).map_or_else(by_name, |id| u32::try_from(id).ok())
+    whole_number(zone).or_else(by_name)
 }
 
 fn ip_literal(text: &str) -> Option<IpAddr> {
@@ -178,40 +149,21 @@ fn ip_literal(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Whether it is worth asking the resolver about: the characters of a host name, and not only those of an IPv4
-/// address.
-fn looks_like_a_host_name(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().any(|b| b.is_ascii_alphabetic())
-}
-
 /// Decimal digits and nothing else: no sign, no blank.
-fn whole_number(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+fn whole_number<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// A decimal number of `unit`s (a power of ten of nanoseconds): `3`, `0.3`, `.5`; no sign, no exponent. Digits below a
-/// nanosecond count for nothing. By integers, since parsing of floating-point numbers would be a tenth of the binary.
-fn decimal(text: &str, unit: Duration) -> Option<Duration> {
-    let (whole, fraction) = match text.split_once('.') {
-        Some((whole, fraction)) => (if whole.is_empty() { "0" } else { whole }, fraction),
-        None => (text, "0"),
-    };
-    if fraction.is_empty() || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+/// A decimal number of a unit that is `places` powers of ten longer than a nanosecond: `3`, `0.3`, `.5`; no sign, no exponent.
+/// Digits below a nanosecond count for nothing. By integers, since parsing of floating-point numbers would be a tenth of the
+/// binary.
+fn decimal(text: &str, places: usize) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if !text.ends_with(|c: char| c.is_ascii_digit()) || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let unit = u64::try_from(unit.as_nanos()).ok()?;
-    let mut nanos = whole_number(whole)?.checked_mul(unit)?;
-    let mut place = unit / 10;
-    for digit in fraction.bytes() {
-        nanos = nanos.checked_add(u64::from(digit - b'0') * place)?;
-        place /= 10;
-    }
-    Some(Duration::from_nanos(nanos))
+    // The whole, followed by that many digits of the fraction, is the number of nanoseconds.
+    whole_number(&format!("{whole}{fraction:0<places$.places$}")).map(Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -231,10 +183,10 @@ mod tests {
             ("18446744073.709551615", u64::MAX),
         ];
         for (text, nanos) in cases {
-            assert_eq!(decimal(text, SECOND), Some(Duration::from_nanos(nanos)), "{text}");
+            assert_eq!(decimal(text, 9), Some(Duration::from_nanos(nanos)), "{text}");
         }
-        assert_eq!(decimal("335.148", MILLISECOND), Some(Duration::from_nanos(335_148_000)));
-        assert_eq!(decimal("0.0000019", MILLISECOND), Some(Duration::from_nanos(1)));
+        assert_eq!(decimal("335.148", 6), Some(Duration::from_nanos(335_148_000)));
+        assert_eq!(decimal("0.0000019", 6), Some(Duration::from_nanos(1)));
     }
 
     #[test]
@@ -261,14 +213,7 @@ mod tests {
             "18446744073709551616",
         ];
         for text in cases {
-            assert_eq!(decimal(text, SECOND), None, "{text}");
+            assert_eq!(decimal(text, 9), None, "{text}");
         }
-    }
-
-    #[test]
-    fn bounds_are_shown_without_trailing_zeros() {
-        let bounds = Bounds { min: Duration::from_millis(100), max: Duration::from_secs(3600) };
-        assert_eq!(bounds.to_string(), "0.1 to 3600");
-        assert_eq!(Bounds { min: SECOND, max: SECOND }.to_string(), "1 to 1");
     }
 }

@@ -3,7 +3,7 @@
 //! Standard output carries what was asked for, so a failure to write it decides the exit status. Standard error
 //! carries reports and errors, which the exit status sums up: a line that is lost there changes nothing.
 
-use mdalp::cli::{Explained, UsageError};
+use mdalp::cli::Explained;
 use mdalp::{Error, ExitStatus};
 use std::fmt;
 use std::fs::File;
@@ -88,7 +88,7 @@ impl Console {
     }
 
     /// Writes what is wrong with the command line.
-    pub fn usage(&mut self, error: &UsageError) -> ExitStatus {
+    pub fn usage(&mut self, error: &str) -> ExitStatus {
         self.error(&format_args!("{error}; try 'mdalp --help'"));
         ExitStatus::Usage
     }
