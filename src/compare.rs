@@ -3,7 +3,7 @@
 use crate::output::console::Console;
 use crate::output::json;
 use crate::output::report::{UNKNOWN, millis, short_name};
-use crate::output::table::Table;
+use crate::output::table::table;
 use crate::output::{Outcome, report_of, status};
 use crate::run;
 use mdalp::cli::Args;
@@ -23,7 +23,8 @@ pub fn run(args: &Args, payload: &Payload, console: &mut Console) -> ExitStatus 
     };
     let mut rows = vec![Row::new(None, balanced.as_ref())];
     for receiver in &report.receivers {
-        announce(&format!("{} alone", named(receiver)), args, console);
+        let named = NamedAddress(receiver.address, &receiver.name);
+        announce(&format!("{named} alone"), args, console);
         let mode = Mode::SingleAt(receiver.address);
         let alone = run::run(args, payload, mode, console);
         rows.push(Row::new(Some(receiver), alone.as_ref()));
@@ -31,7 +32,7 @@ pub fn run(args: &Args, payload: &Payload, console: &mut Console) -> ExitStatus 
     if args.show.json {
         console.print(&to_json(&rows, console.elapsed()));
     } else {
-        console.print(&format!("{}\n", table(&rows)));
+        console.print(&format!("{}\n", to_table(&rows)));
     }
     let complete = rows.iter().all(|row| row.status == ExitStatus::Success);
     if complete { ExitStatus::Success } else { ExitStatus::Incomplete }
@@ -41,10 +42,6 @@ fn announce(what: &str, args: &Args, console: &mut Console) {
     if !args.show.quiet {
         console.write_line(format_args!("comparison: {what}"));
     }
-}
-
-fn named(receiver: &ReceiverReport) -> NamedAddress<'_> {
-    NamedAddress(receiver.address, &receiver.name)
 }
 
 /// One transaction of the comparison.
@@ -83,11 +80,12 @@ impl<'a> Row<'a> {
     }
 }
 
-fn table(rows: &[Row<'_>]) -> Table {
+fn to_table(rows: &[Row<'_>]) -> String {
     let unknown = || UNKNOWN.to_owned();
-    let mut table = Table::new(&["Mode", "Receiver", "Name", " Ping ms", " Resent", " Time s", " Ratio"]);
-    for row in rows {
-        table.row(vec![
+    let headings = ["Mode", "Receiver", "Name", " Ping ms", " Resent", " Time s", " Ratio"];
+    let mut cells = vec![headings.map(str::to_owned).into()];
+    cells.extend(rows.iter().map(|row| {
+        vec![
             row.mode().to_owned(),
             row.receiver.map_or_else(unknown, |receiver| receiver.address.to_string()),
             row.receiver.map_or_else(unknown, short_name),
@@ -95,9 +93,9 @@ fn table(rows: &[Row<'_>]) -> Table {
             row.resent.map_or_else(unknown, |resent| resent.to_string()),
             row.elapsed.map_or("failed".to_owned(), |elapsed| Seconds(elapsed, 3).to_string()),
             row.ratio(rows).map_or_else(unknown, |ratio| ratio.to_string()),
-        ]);
-    }
-    table
+        ]
+    }));
+    table(&cells)
 }
 
 fn to_json(rows: &[Row<'_>], now: Duration) -> String {
@@ -146,7 +144,7 @@ mod tests {
     #[test]
     fn the_table_is_the_reference_s_with_the_ratio() {
         assert_eq!(
-            table(&rows(&receivers())).to_string(),
+            to_table(&rows(&receivers())),
             "Mode     Receiver   Name      Ping ms  Resent  Time s  Ratio\n\
              balance  -          -               -       4  26.246   1.00\n\
              single   127.0.0.2  A           335.1      15  failed      -\n\
@@ -159,7 +157,7 @@ mod tests {
         let receivers = receivers();
         let mut rows = rows(&receivers);
         rows[0].elapsed = None;
-        assert!(!table(&rows).to_string().contains("1.84"));
+        assert!(!to_table(&rows).contains("1.84"));
         rows[0].elapsed = Some(Duration::ZERO);
         assert!(rows[2].ratio(&rows).is_none());
     }

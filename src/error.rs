@@ -1,6 +1,7 @@
 //! Every way a run can fail, and the exit status for it.
 
 use crate::event::Cancelled;
+use crate::protocol::SeqRange;
 use crate::report::{LossReason, Report};
 use crate::text::{Count, Escaped, NamedAddress, OsMessage, Seconds, TrimmedSeconds};
 use std::fmt;
@@ -154,8 +155,6 @@ pub enum Error {
         /// How far the transfer came; `None` if it had not begun.
         report: Option<Box<Report>>,
     },
-    /// Output could not be written.
-    Output(io::Error),
 }
 
 /// Before the transfer there is nothing to report.
@@ -177,7 +176,6 @@ impl Error {
             Self::Orchestrator { .. } => ExitStatus::Orchestrator,
             Self::Incomplete(_) | Self::Cancelled { .. } => ExitStatus::Incomplete,
             Self::Deadline { .. } => ExitStatus::Deadline,
-            Self::Output(_) => ExitStatus::Output,
         }
     }
 
@@ -198,7 +196,7 @@ impl std::error::Error for Error {
         match self {
             Self::Payload(error) | Self::PayloadWhileSending { error, .. } => error.source(),
             Self::Orchestrator { problem, .. } => problem.source(),
-            Self::Bind { error, .. } | Self::Output(error) => Some(error),
+            Self::Bind { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -221,6 +219,7 @@ impl std::error::Error for HandshakeError {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (came, lost) = self.report().map(|r| (progress(r), losses(r))).unwrap_or_default();
         match self {
             Self::ReceiverIndex { given: 0, .. } => f.write_str("receiver 0: receivers are counted from 1"),
             Self::ReceiverIndex { given, listed } => {
@@ -236,25 +235,14 @@ impl fmt::Display for Error {
             ),
             Self::Bind { given, why, .. } => write!(f, "local address {given}: {why}"),
             Self::Payload(error) => error.fmt(f),
-            Self::PayloadWhileSending { error, report } => {
-                write!(f, "{error} ({})", Progress(report))
-            }
+            Self::PayloadWhileSending { error, .. } => write!(f, "{error} ({came})"),
             Self::Orchestrator { address, problem } => write!(f, "orchestrator {address}: {problem}"),
-            Self::Incomplete(report) => {
-                write!(f, "transfer: {}{}", Progress(report), Losses(report))
+            Self::Incomplete(_) => write!(f, "transfer: {came}{lost}"),
+            Self::Deadline { limit, .. } => {
+                write!(f, "transfer: the deadline of {} s passed, {came}{lost}", TrimmedSeconds(*limit))
             }
-            Self::Deadline { limit, report } => write!(
-                f,
-                "transfer: the deadline of {} s passed, {}{}",
-                TrimmedSeconds(*limit),
-                Progress(report),
-                Losses(report)
-            ),
-            Self::Cancelled { report } => {
-                f.write_str("transfer: cancelled")?;
-                report.as_ref().map_or(Ok(()), |report| write!(f, ", {}", Progress(report)))
-            }
-            Self::Output(error) => write!(f, "standard output: {}", OsMessage(error)),
+            Self::Cancelled { report: None } => f.write_str("transfer: cancelled"),
+            Self::Cancelled { .. } => write!(f, "transfer: cancelled, {came}"),
         }
     }
 }
@@ -331,59 +319,38 @@ const NAMED: usize = 4;
 const RANGES: usize = 4;
 
 /// How far a transfer came: bytes and SEQs acknowledged, and by whom.
-struct Progress<'a>(&'a Report);
-
-impl fmt::Display for Progress<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let report = self.0;
-        let (bytes, packets) = (Count(report.payload_bytes, "byte"), Count(report.packets.into(), "packet"));
-        write!(
-            f,
-            "{} of {bytes} acknowledged, {} of {packets}",
-            report.acked_bytes(),
-            report.acked_packets()
-        )?;
-        let some = report.receivers.iter().filter(|r| r.acked_packets() > 0);
-        list_first(f, some, ": ", |f, receiver| {
-            write!(f, "{}", receiver.address)?;
-            receiver
-                .acked
-                .iter()
-                .take(RANGES)
-                .enumerate()
-                .try_for_each(|(i, range)| write!(f, "{}{range}", if i == 0 { " SEQ " } else { ", " }))?;
-            if receiver.acked.len() > RANGES { f.write_str(", …") } else { Ok(()) }
-        })
+fn progress(report: &Report) -> String {
+    let (bytes, packets) = (Count(report.payload_bytes, "byte"), Count(report.packets.into(), "packet"));
+    let (acked_bytes, acked_packets) = (report.acked_bytes(), report.acked_packets());
+    let mut by_whom = Vec::new();
+    for receiver in report.receivers.iter().filter(|r| r.acked_packets() > 0) {
+        let mut ranges: Vec<_> = receiver.acked.iter().take(RANGES).map(SeqRange::to_string).collect();
+        if receiver.acked.len() > RANGES {
+            ranges.push("…".to_owned());
+        }
+        by_whom.push(format!("{} SEQ {}", receiver.address, ranges.join(", ")));
     }
+    let by_whom = list_first(": ", by_whom);
+    format!("{acked_bytes} of {bytes} acknowledged, {acked_packets} of {packets}{by_whom}")
 }
 
 /// Which receivers were lost, and why.
-struct Losses<'a>(&'a Report);
-
-impl fmt::Display for Losses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lost = self.0.losses();
-        list_first(f, lost, "; lost ", |f, (receiver, loss)| {
-            write!(f, "{}, {loss}", NamedAddress(receiver.address, &receiver.name))
-        })
-    }
+fn losses(report: &Report) -> String {
+    let lost = report
+        .losses()
+        .map(|(receiver, loss)| format!("{}, {loss}", NamedAddress(receiver.address, &receiver.name)));
+    list_first("; lost ", lost.collect())
 }
 
-/// The first few of `items`, after `start`, and how many more there are.
-fn list_first<T>(
-    f: &mut fmt::Formatter<'_>,
-    items: impl Iterator<Item = T>,
-    start: &str,
-    mut show: impl FnMut(&mut fmt::Formatter<'_>, T) -> fmt::Result,
-) -> fmt::Result {
-    let mut more = 0u32;
-    for (i, item) in items.enumerate() {
-        if i < NAMED {
-            f.write_str(if i == 0 { start } else { "; " })?;
-            show(f, item)?;
-        } else {
-            more += 1;
-        }
+/// The first few of `items`, after `start`, and how many more there are; nothing if there are none.
+fn list_first(start: &str, mut items: Vec<String>) -> String {
+    if items.is_empty() {
+        return String::new();
     }
-    if more > 0 { write!(f, "; and {more} more") } else { Ok(()) }
+    let more = items.len().saturating_sub(NAMED);
+    if more > 0 {
+        items.truncate(NAMED);
+        items.push(format!("and {more} more"));
+    }
+    format!("{start}{}", items.join("; "))
 }

@@ -5,8 +5,8 @@ mod compare;
 mod output;
 mod run;
 
-use mdalp::ExitStatus;
 use mdalp::cli::{self, Args, Command};
+use mdalp::{Error, ExitStatus, Payload};
 use output::console::Console;
 use output::{Display, status};
 use std::process::ExitCode;
@@ -17,17 +17,22 @@ fn main() -> ExitCode {
         Ok(Command::Help) => console.print(cli::HELP),
         Ok(Command::Version) => console.print(cli::VERSION),
         Ok(Command::Send(args)) => send(&args, &mut console),
-        Err(error) => console.usage(&error),
+        Err(error) => {
+            console.error(&format!("{error}; try 'mdalp --help'"));
+            ExitStatus::Usage
+        }
     };
     console.finish(status).into()
 }
 
 fn send(args: &Args, console: &mut Console) -> ExitStatus {
-    let payload = match run::payload(args, console) {
+    let mut display = Display::new(args, args.mode, console);
+    let payload = if args.file == "-" { Payload::standard_input() } else { Payload::open(&args.file) };
+    let payload = match payload {
         Ok(payload) => payload,
-        Err(error) => return error.exit_status(),
+        Err(error) => return display.end(Err(&Error::Payload(error))),
     };
-    Display::new(args, args.mode, console).warn_of_unused(args);
+    display.warn_of_unused(args);
     match args.compare {
         true => compare::run(args, &payload, console),
         false => status(run::run(args, &payload, args.mode, console).as_ref()),

@@ -13,17 +13,3 @@ pub fn run(args: &Args, payload: &Payload, mode: Mode, console: &mut Console) ->
     display.end(result.as_ref());
     result
 }
-
-/// The payload that `args` names.
-///
-/// # Errors
-///
-/// What is wrong with it, which has been shown.
-pub fn payload(args: &Args, console: &mut Console) -> Result<Payload, Error> {
-    let payload = if args.file == "-" { Payload::standard_input() } else { Payload::open(&args.file) };
-    payload.map_err(|error| {
-        let error = Error::Payload(error);
-        Display::new(args, args.mode, console).end(Err(&error));
-        error
-    })
-}

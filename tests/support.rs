@@ -1,7 +1,7 @@
 //! What the tests of whole transfers share: payloads, options for a purpose, and a transfer with all that it showed.
 
 use crate::loopback::{Remark, Servers, Transaction, Verdict};
-use mdalp::cli::Explained;
+use mdalp::cli::explain;
 use mdalp::event::MoveReason;
 use mdalp::report::LossReason;
 use mdalp::{Client, Error, Event, ExitStatus, Mode, Options, Payload, Report, Trace};
@@ -86,7 +86,7 @@ impl Outcome {
     /// out of the list's order.
     #[track_caller]
     pub fn arrived(&self, bytes: &[u8]) -> &Report {
-        let report = self.result.as_ref().unwrap_or_else(|error| panic!("{}", Explained(error)));
+        let report = self.result.as_ref().unwrap_or_else(|error| panic!("{}", explain(error)));
         assert!(report.is_complete() && report.acked_bytes() == bytes.len() as u64, "{report:?}");
         assert!(self.transaction.payload == bytes);
         let faults = self.transaction.faults();
@@ -107,7 +107,7 @@ impl Outcome {
     pub fn failure(&self, status: ExitStatus) -> String {
         let Err(error) = &self.result else { panic!("it succeeded") };
         assert_eq!(error.exit_status(), status, "{error}");
-        Explained(error).to_string()
+        explain(error)
     }
 
     /// The list entries of the receivers that were lost, in order.

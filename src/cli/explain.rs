@@ -4,40 +4,31 @@ use crate::error::{Error, HandshakeError, MORE_FILES, is_out_of_descriptors};
 use crate::protocol::TRANSACTION_LIFETIME;
 use crate::report::{LossReason, ReceiverReport, Report};
 use crate::text::Seconds;
-use std::fmt;
 use std::time::Duration;
 
 /// Silence that begins earlier is not put down to the transaction's lifetime.
 const EXPIRY_LIKELY: Duration = Duration::from_secs(80);
 
-/// Shows an error as the command does: `what: why; what to do`.
-pub struct Explained<'a>(pub &'a Error);
-
-impl fmt::Display for Explained<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
-        let hint = match self.0 {
-            Error::ReceiverIndex { listed, .. } => return write!(f, "; give -s a number from 1 to {listed}"),
-            Error::Incomplete(report) => return write!(f, "; {}", advice(report)),
-            Error::ReceiverAddress { .. } => "send to one that is",
-            Error::LatencyCount { .. } => "give --latency one for each, in list order",
-            Error::Bind { .. } => "give --bind an address of this host",
-            Error::Payload(error) | Error::PayloadWhileSending { error, .. } => error.hint,
-            Error::Orchestrator { problem, .. } => match problem {
-                HandshakeError::Socket(error) if is_out_of_descriptors(error) => MORE_FILES,
-                HandshakeError::Socket(_) => "check the address, and this host's network",
-                HandshakeError::PortClosed => "check the address and -p",
-                HandshakeError::Silent { .. } => {
-                    "check the address and -p, or wait longer with --intent-timeout"
-                }
-                HandshakeError::Malformed(_) => "tell whoever runs the orchestrator",
-            },
-            Error::Deadline { .. } => "send less in one transaction, or allow more with --deadline",
-            Error::Output(_) => "make room there, or send the output elsewhere",
-            Error::Cancelled { .. } => return Ok(()),
-        };
-        write!(f, "; {hint}")
-    }
+/// An error as the command shows it: `what: why; what to do`.
+pub fn explain(error: &Error) -> String {
+    let hint = match error {
+        Error::ReceiverIndex { listed, .. } => &format!("give -s a number from 1 to {listed}"),
+        Error::Incomplete(report) => &advice(report),
+        Error::ReceiverAddress { .. } => "send to one that is",
+        Error::LatencyCount { .. } => "give --latency one for each, in list order",
+        Error::Bind { .. } => "give --bind an address of this host",
+        Error::Payload(error) | Error::PayloadWhileSending { error, .. } => error.hint,
+        Error::Orchestrator { problem, .. } => match problem {
+            HandshakeError::Socket(error) if is_out_of_descriptors(error) => MORE_FILES,
+            HandshakeError::Socket(_) => "check the address, and this host's network",
+            HandshakeError::PortClosed => "check the address and -p",
+            HandshakeError::Silent { .. } => "check the address and -p, or wait longer with --intent-timeout",
+            HandshakeError::Malformed(_) => "tell whoever runs the orchestrator",
+        },
+        Error::Deadline { .. } => "send less in one transaction, or allow more with --deadline",
+        Error::Cancelled { .. } => return error.to_string(),
+    };
+    format!("{error}; {hint}")
 }
 
 /// What to do about a cause that is this host's own.
@@ -104,7 +95,7 @@ mod tests {
         receiver.status = ReceiverStatus::Lost(reason);
         let mut report = Report::new(Tid(1), 200, 2);
         report.receivers = vec![receiver];
-        let line = Explained(&Error::Incomplete(Box::new(report))).to_string();
+        let line = explain(&Error::Incomplete(Box::new(report)));
         line.rsplit_once("; lost ").unwrap().1.split_once("; ").unwrap().1.to_owned()
     }
 

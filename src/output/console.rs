@@ -3,8 +3,8 @@
 //! Standard output carries what was asked for, so a failure to write it decides the exit status. Standard error
 //! carries reports and errors, which the exit status sums up: a line that is lost there changes nothing.
 
-use mdalp::cli::Explained;
-use mdalp::{Error, ExitStatus};
+use mdalp::ExitStatus;
+use mdalp::text::OsMessage;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -18,7 +18,8 @@ const CLEAR: &str = "\r\x1b[K";
 pub struct Console {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
-    terminal: Terminal,
+    /// What standard error is.
+    pub terminal: Terminal,
     start: Instant,
     /// Whether a progress line stands on the terminal.
     drawn: bool,
@@ -55,11 +56,6 @@ impl Console {
         Self { out, err, terminal, start: Instant::now(), drawn: false, failed: None }
     }
 
-    /// Returns what standard error is.
-    pub fn terminal(&self) -> Terminal {
-        self.terminal
-    }
-
     /// Returns the time since the start of the command.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
@@ -83,18 +79,16 @@ impl Console {
     }
 
     /// Writes an error, in its one shape.
-    pub fn error(&mut self, error: &dyn fmt::Display) {
+    pub fn error(&mut self, error: &str) {
         self.write_line(format_args!("mdalp: {error}"));
     }
 
-    /// Writes what is wrong with the command line.
-    pub fn usage(&mut self, error: &str) -> ExitStatus {
-        self.error(&format_args!("{error}; try 'mdalp --help'"));
-        ExitStatus::Usage
-    }
-
-    /// Draws `line` over the progress line. Autowrap is off only meanwhile, so that a signal cannot leave it off.
+    /// Draws `line` over the progress line; what is no terminal gets a line of its own. Autowrap is off only meanwhile, so
+    /// that a signal cannot leave it off.
     pub fn draw(&mut self, line: &str) {
+        if self.terminal != Terminal::Yes {
+            return self.write_line(format_args!("{line}"));
+        }
         self.drawn = true;
         self.write_err(&format!("\r\x1b[?7l{line}\x1b[K\x1b[?7h"));
     }
@@ -112,7 +106,8 @@ impl Console {
         self.clear();
         let Some(error) = self.failed.take() else { return status };
         if error.kind() != ErrorKind::BrokenPipe {
-            self.error(&Explained(&Error::Output(error)));
+            let why = OsMessage(&error);
+            self.error(&format!("standard output: {why}; make room there, or send the output elsewhere"));
         }
         if status == ExitStatus::Success { ExitStatus::Output } else { status }
     }

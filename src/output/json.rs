@@ -1,7 +1,7 @@
 //! Events and the end as JSON, one object a line (the manual, "JSON").
 
 use super::{Outcome, report_of, status};
-use mdalp::cli::Explained;
+use mdalp::cli::explain;
 use mdalp::protocol::{ListIndex, SeqRange};
 use mdalp::report::{Latency, LossReason, ReceiverReport};
 use mdalp::text::{Millis, Seconds, needs_escape};
@@ -74,8 +74,7 @@ pub fn summary(outcome: Outcome<'_>, mode: Mode, now: Duration) -> String {
         object.text("status", status(outcome).name());
         object.number("exit_status", status(outcome) as u8);
         object.text("mode", mode.name());
-        let message = outcome.err().map(|error| Explained(error).to_string());
-        object.text_or_null("message", message.as_deref());
+        object.text_or_null("message", outcome.err().map(explain).as_deref());
         let report = report_of(outcome);
         object.number_or_null("tid", report.map(|report| report.tid));
         object.number_or_null("payload_bytes", report.map(|report| report.payload_bytes));

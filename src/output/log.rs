@@ -17,21 +17,9 @@ const SHOWN_DATAGRAM: usize = 60;
 /// Up to this many warnings of one cause are shown; more are counted. So a standard error that no one reads is not filled.
 const REPEATED: u64 = 4;
 
-/// How much is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    /// Nothing.
-    Quiet,
-    /// What a user should know though the transfer goes on.
-    Warnings,
-    /// What happens.
-    All,
-}
-
 /// The log of one transaction.
 pub struct Log {
-    level: Level,
-    json: bool,
+    show: Show,
     intent_timeout: Duration,
     warned_of_wait: bool,
     /// Of each receiver, whether it is at work or could be.
@@ -42,13 +30,7 @@ pub struct Log {
 
 impl Log {
     pub fn new(show: Show, intent_timeout: Duration) -> Self {
-        let level = match (show.verbose, show.quiet) {
-            (0, true) => Level::Quiet,
-            (0, false) => Level::Warnings,
-            _ => Level::All,
-        };
-        let (at_work, causes) = (Vec::new(), Vec::new());
-        Self { level, json: show.json, intent_timeout, warned_of_wait: false, at_work, causes }
+        Self { show, intent_timeout, warned_of_wait: false, at_work: Vec::new(), causes: Vec::new() }
     }
 
     /// Writes the line for an event, if there is one.
@@ -109,7 +91,7 @@ impl Log {
             // When no receiver is left, the error that ends the run says all this. JSON has an event of its own.
             Event::Lost { receiver, loss, unacked_packets } => {
                 self.at_work.iter_mut().skip(receiver.index.0).take(1).for_each(|at_work| *at_work = false);
-                if self.level != Level::All && !self.at_work.contains(&true) {
+                if self.show.verbose == 0 && !self.at_work.contains(&true) {
                     return;
                 }
                 let packets = Count((*unacked_packets).into(), "packet");
@@ -131,7 +113,7 @@ impl Log {
                 return self.warn(console, &format!("at this rate it will take {projected} s; {expiry}"));
             }
             Event::Finished { report } => {
-                if report.is_complete() && self.level == Level::Warnings {
+                if report.is_complete() && self.show.verbose == 0 {
                     self.warn_of_the_rest(console);
                 }
                 let (acked, all) = (report.acked_bytes(), Count(report.payload_bytes, "byte"));
@@ -159,7 +141,7 @@ impl Log {
 
     /// Writes a line with the time since the start.
     fn log(&self, console: &mut Console, line: &str) {
-        if self.level == Level::All {
+        if self.show.verbose > 0 {
             let elapsed = Seconds(console.elapsed(), 6);
             console.write_line(format_args!("[{elapsed:>10}] {line}"));
         }
@@ -172,16 +154,16 @@ impl Log {
     }
 
     fn print_json(&self, console: &mut Console, line: &str) {
-        if self.json {
+        if self.show.json {
             console.print(&json::warning(line, console.elapsed()));
         }
     }
 
     fn write_warning(&self, console: &mut Console, line: &str) {
-        match self.level {
-            Level::Quiet => {}
-            Level::Warnings => console.write_line(format_args!("mdalp: warning: {line}")),
-            Level::All => self.log(console, &format!("warning: {line}")),
+        if self.show.verbose > 0 {
+            self.log(console, &format!("warning: {line}"));
+        } else if !self.show.quiet {
+            console.write_line(format_args!("mdalp: warning: {line}"));
         }
     }
 
@@ -194,7 +176,7 @@ impl Log {
                 0
             }
         };
-        if before < REPEATED || self.level == Level::All {
+        if before < REPEATED || self.show.verbose > 0 {
             self.write_warning(console, line);
         }
     }

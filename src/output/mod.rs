@@ -10,7 +10,7 @@ mod units;
 
 use console::{Console, Terminal};
 use log::Log;
-use mdalp::cli::{Args, Explained};
+use mdalp::cli::{Args, Show, explain};
 use mdalp::{Error, Event, ExitStatus, Mode, Observer, Options, Report};
 use progress::Progress;
 use std::ops::ControlFlow;
@@ -32,31 +32,22 @@ pub fn report_of(outcome: Outcome<'_>) -> Option<&Report> {
 pub struct Display<'a> {
     console: &'a mut Console,
     mode: Mode,
+    show: Show,
     log: Log,
     progress: Progress,
-    json: bool,
-    with_table: bool,
-    with_summary_line: bool,
 }
 
 impl<'a> Display<'a> {
     /// Shows what `args` ask for.
     pub fn new(args: &Args, mode: Mode, console: &'a mut Console) -> Self {
-        let show = args.show;
-        Self {
-            mode,
-            log: Log::new(show, args.options.intent_timeout),
-            progress: Progress::new(show, console.terminal()),
-            json: show.json,
-            with_table: !show.quiet && (show.verbose > 0 || console.terminal() != Terminal::No),
-            with_summary_line: !show.quiet,
-            console,
-        }
+        let log = Log::new(args.show, args.options.intent_timeout);
+        let progress = Progress::new(args.show, console.terminal);
+        Self { console, mode, show: args.show, log, progress }
     }
 
     /// The client's options, with progress as often as it is shown.
     pub fn options(&self, args: &Args) -> Options {
-        Options { progress: self.progress.interval(), ..args.options.clone() }
+        Options { progress: self.progress.interval, ..args.options.clone() }
     }
 
     /// Warns of what the command line has without effect.
@@ -67,29 +58,31 @@ impl<'a> Display<'a> {
     }
 
     /// Shows the end. An error is shown in any case.
-    pub fn end(self, outcome: Outcome<'_>) {
-        if self.json {
-            self.console.print(&json::summary(outcome, self.mode, self.console.elapsed()));
+    pub fn end(self, outcome: Outcome<'_>) -> ExitStatus {
+        let Self { console, mode, show, .. } = self;
+        if show.json {
+            console.print(&json::summary(outcome, mode, console.elapsed()));
         }
-        if let Some(report) = report_of(outcome).filter(|_| self.with_table) {
-            self.console.write_line(format_args!("{}", report::Receivers(report, self.mode)));
+        let with_table = !show.quiet && (show.verbose > 0 || console.terminal != Terminal::No);
+        if let Some(report) = report_of(outcome).filter(|_| with_table) {
+            console.write_line(format_args!("{}", report::receivers(report, mode)));
         }
         match outcome {
-            Ok(report) if self.with_summary_line => {
-                self.console.write_line(format_args!("{}", report::SummaryLine(report)));
-            }
-            Ok(_) => {}
-            Err(error) => self.console.error(&Explained(error)),
+            Ok(_) if show.quiet => {}
+            Ok(report) => console.write_line(format_args!("{}", report::summary(report))),
+            Err(error) => console.error(&explain(error)),
         }
+        status(outcome)
     }
 }
 
 impl Observer for Display<'_> {
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         // Progress minds its own pace.
-        let wanted = self.json && !matches!(event, Event::Progress { .. });
-        let now = self.console.elapsed();
-        if let Some(line) = Some(event).filter(|_| wanted).and_then(|event| json::event(event, now)) {
+        if self.show.json
+            && !matches!(event, Event::Progress { .. })
+            && let Some(line) = json::event(event, self.console.elapsed())
+        {
             self.console.print(&line);
         }
         self.log.event(event, self.console);

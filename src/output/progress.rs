@@ -3,11 +3,10 @@
 
 use super::console::{Console, Terminal};
 use super::json;
-use super::units::{Bytes, Clock, rate};
+use super::units::{bytes, clock, rate};
 use mdalp::Event;
 use mdalp::cli::{ProgressWhen, Show};
 use mdalp::event::LaneProgress;
-use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// How often the line is redrawn, and how often a plain line is written.
@@ -19,61 +18,50 @@ const FEW: usize = 8;
 
 /// The progress of one transaction.
 pub struct Progress {
-    style: Style,
+    /// Whether it is shown as a line.
+    shown: bool,
     json: bool,
+    /// How often the client is to report it.
+    pub interval: Option<Duration>,
     /// When the next line is due, in the event's own time.
     due: Duration,
     /// When the packets began, since the assignment: after measuring.
-    began: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Style {
-    Off,
-    InPlace,
-    Plain,
+    began: Duration,
 }
 
 impl Progress {
     pub fn new(show: Show, terminal: Terminal) -> Self {
-        let style = match (show.progress, terminal) {
-            (ProgressWhen::Never, _) => Style::Off,
-            (ProgressWhen::Auto, _) if show.quiet => Style::Off,
-            (_, Terminal::Yes) => Style::InPlace,
-            (ProgressWhen::Always, _) => Style::Plain,
-            (ProgressWhen::Auto, _) => Style::Off,
+        let (shown, wanted) = match show.progress {
+            ProgressWhen::Never => (false, false),
+            ProgressWhen::Always => (true, true),
+            ProgressWhen::Auto => {
+                let shown = terminal == Terminal::Yes && !show.quiet;
+                (shown, shown || show.json)
+            }
         };
-        let json = show.json && show.progress != ProgressWhen::Never;
-        Self { style, json, due: Duration::ZERO, began: None }
-    }
-
-    /// How often the client is to report it.
-    pub fn interval(&self) -> Option<Duration> {
-        match self.style {
-            Style::Off => self.json.then_some(PLAIN),
-            Style::InPlace => Some(REDRAW),
-            Style::Plain => Some(PLAIN),
-        }
+        let pace = if shown && terminal == Terminal::Yes { REDRAW } else { PLAIN };
+        let interval = wanted.then_some(pace);
+        Self { shown, json: show.json, interval, due: Duration::ZERO, began: Duration::ZERO }
     }
 
     /// Handles an event. A line that is drawn in place stays until the console clears it.
     pub fn event(&mut self, event: &Event<'_>, console: &mut Console) {
-        match event {
-            Event::Waiting { elapsed } if self.is_due(*elapsed) => {
-                self.show(console, &format!("waiting for the orchestrator, {}", Clock(*elapsed)));
+        match *event {
+            Event::Waiting { elapsed } if self.is_due(elapsed) && self.shown => {
+                console.draw(&format!("waiting for the orchestrator, {}", clock(elapsed)));
             }
             Event::Assigned { .. } => self.due = Duration::ZERO,
-            Event::Latencies { took, .. } => self.began = Some(*took),
-            Event::Progress { elapsed, acked_bytes, payload_bytes, lanes } if self.is_due(*elapsed) => {
-                let sending = elapsed.saturating_sub(self.began.unwrap_or_default());
-                let (acked_bytes, payload_bytes, elapsed) = (*acked_bytes, *payload_bytes, *elapsed);
-                let line = Line { elapsed, sending, acked_bytes, payload_bytes, lanes };
-                if let Some(line) =
-                    Some(event).filter(|_| self.json).and_then(|e| json::event(e, console.elapsed()))
+            Event::Latencies { took, .. } => self.began = took,
+            Event::Progress { elapsed, acked_bytes, payload_bytes, lanes } if self.is_due(elapsed) => {
+                if self.json
+                    && let Some(line) = json::event(event, console.elapsed())
                 {
                     console.print(&line);
                 }
-                self.show(console, &line.to_string());
+                if self.shown {
+                    let sending = elapsed.saturating_sub(self.began);
+                    console.draw(&line(elapsed, sending, acked_bytes, payload_bytes, lanes));
+                }
             }
             Event::Finished { .. } => console.clear(),
             _ => {}
@@ -82,7 +70,7 @@ impl Progress {
 
     /// Whether something is to be shown: once in each interval.
     fn is_due(&mut self, now: Duration) -> bool {
-        let Some(interval) = self.interval() else { return false };
+        let Some(interval) = self.interval else { return false };
         let due = now >= self.due;
         if due {
             self.due =
@@ -90,78 +78,44 @@ impl Progress {
         }
         due
     }
+}
 
-    fn show(&self, console: &mut Console, line: &str) {
-        match self.style {
-            Style::Off => {}
-            Style::InPlace => console.draw(line),
-            Style::Plain => console.write_line(format_args!("{line}")),
-        }
+/// The line: what matters comes first, since a narrow terminal cuts the end. Packets were sent in the last `sending` of
+/// `elapsed`.
+fn line(elapsed: Duration, sending: Duration, acked: u64, all: u64, lanes: &[LaneProgress]) -> String {
+    let resent: u64 = lanes.iter().map(|lane| lane.retransmissions).sum();
+    let mut line = format!(
+        "{:>3}% {}/{} {}/s {}, {} left, {resent} resent",
+        percent(acked, all),
+        bytes(acked),
+        bytes(all),
+        bytes(rate(acked, sending)),
+        clock(elapsed),
+        time_left(sending, lanes).map_or("--:--".to_owned(), clock),
+    );
+    let at_work = || lanes.iter().filter(|lane| lane.assigned > 0 || lane.lost);
+    if (2..=FEW).contains(&at_work().count()) {
+        line.push(':');
+        at_work().for_each(|lane| match lane.lost {
+            true => line += " lost",
+            false => line += &format!(" {}%", percent(lane.acked.into(), lane.assigned.into())),
+        });
     }
+    line
 }
 
-/// The line: what matters comes first, since a narrow terminal cuts the end.
-struct Line<'a> {
-    elapsed: Duration,
-    /// The part of it in which packets were sent.
-    sending: Duration,
-    acked_bytes: u64,
-    payload_bytes: u64,
-    lanes: &'a [LaneProgress],
-}
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = percent(self.acked_bytes, self.payload_bytes);
-        let (acked, all) = (Bytes(self.acked_bytes), Bytes(self.payload_bytes));
-        write!(
-            f,
-            "{percent:>3}% {acked}/{all} {}/s {}",
-            Bytes(rate(self.acked_bytes, self.sending)),
-            Clock(self.elapsed)
-        )?;
-        match self.left() {
-            Some(left) => write!(f, ", {} left", Clock(left))?,
-            None => f.write_str(", --:-- left")?,
-        }
-        let resent: u64 = self.lanes.iter().map(|lane| lane.retransmissions).sum();
-        write!(f, ", {resent} resent")?;
-        let at_work = || self.lanes.iter().filter(|lane| lane.assigned > 0 || lane.lost);
-        if (2..=FEW).contains(&at_work().count()) {
-            f.write_char(':')?;
-            at_work().try_for_each(|lane| match lane.lost {
-                true => f.write_str(" lost"),
-                false => {
-                    write!(f, " {}%", self::percent(u64::from(lane.acked), u64::from(lane.assigned)))
-                }
-            })?;
-        }
-        Ok(())
-    }
-}
-
-impl Line<'_> {
-    /// Until the receiver that needs longest is done, if each goes on as it did; `None` while one has acknowledged
-    /// nothing.
-    fn left(&self) -> Option<Duration> {
-        let left = |lane: &LaneProgress| {
-            let rest = lane.assigned.saturating_sub(lane.acked);
-            if rest == 0 || lane.lost { Some(Duration::ZERO) } else { scaled(self.sending, rest, lane.acked) }
-        };
-        self.lanes.iter().map(left).try_fold(Duration::ZERO, |most, left| Some(most.max(left?)))
-    }
-}
-
-/// `time * factor / divisor`, to the millisecond.
-fn scaled(time: Duration, factor: u32, divisor: u32) -> Option<Duration> {
-    let ms = (time.as_millis() * u128::from(factor)).checked_div(u128::from(divisor))?;
-    Some(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
+/// Until the receiver that needs longest is done, if each goes on as it did; `None` while one has acknowledged nothing.
+fn time_left(sending: Duration, lanes: &[LaneProgress]) -> Option<Duration> {
+    let left = |lane: &LaneProgress| match lane.assigned.saturating_sub(lane.acked) {
+        rest if rest > 0 && !lane.lost => sending.saturating_mul(rest).checked_div(lane.acked),
+        _ => Some(Duration::ZERO),
+    };
+    lanes.iter().map(left).try_fold(Duration::ZERO, |most, left| Some(most.max(left?)))
 }
 
 /// Rounded down, so that 100 % is all.
 fn percent(part: u64, whole: u64) -> u64 {
-    let percent = (u128::from(part) * 100).checked_div(u128::from(whole)).unwrap_or(100);
-    u64::try_from(percent).unwrap_or(100)
+    (u128::from(part) * 100).checked_div(u128::from(whole)).unwrap_or(100) as u64
 }
 
 #[cfg(test)]
@@ -198,23 +152,16 @@ mod tests {
     #[test]
     fn what_is_not_known_yet_is_not_made_up() {
         let none = [LaneProgress { assigned: 10, ..LaneProgress::default() }];
-        let line = Line {
-            elapsed: Duration::ZERO,
-            sending: Duration::ZERO,
-            acked_bytes: 0,
-            payload_bytes: 1,
-            lanes: &none,
-        };
-        assert_eq!(line.to_string(), "  0% 0 B/1 B 0 B/s 0:00, --:-- left, 0 resent");
-        let many = [LANES[1]; FEW + 1];
-        assert!(!Line { lanes: &many, ..line }.to_string().contains("75%"));
+        let shown = |lanes: &[LaneProgress]| line(Duration::ZERO, Duration::ZERO, 0, 1, lanes);
+        assert_eq!(shown(&none), "  0% 0 B/1 B 0 B/s 0:00, --:-- left, 0 resent");
+        assert!(!shown(&[LANES[1]; FEW + 1]).contains("75%"));
     }
 
     #[test]
     fn in_place_it_is_drawn_four_times_a_second() {
         let (mut console, _, err) = console(Terminal::Yes);
         let mut shown = Progress::new(when(ProgressWhen::Auto), Terminal::Yes);
-        assert_eq!(shown.interval(), Some(REDRAW));
+        assert_eq!(shown.interval, Some(REDRAW));
         (0..1000).for_each(|elapsed| shown.event(&progress(elapsed, &LANES), &mut console));
         assert_eq!(err.text().matches("\x1b[?7l").count(), 4);
         assert!(!err.text().contains('\n'));
@@ -233,11 +180,11 @@ mod tests {
             assert_eq!(err.text().lines().count(), 3, "{}", err.text());
             assert_eq!(err.text().lines().last(), Some("waiting for the orchestrator, 0:20"));
             assert!(!err.text().contains(['\r', '\x1b']));
-            assert_eq!(Progress::new(when(ProgressWhen::Auto), terminal).interval(), None);
+            assert_eq!(Progress::new(when(ProgressWhen::Auto), terminal).interval, None);
         }
-        assert_eq!(Progress::new(when(ProgressWhen::Never), Terminal::Yes).interval(), None);
+        assert_eq!(Progress::new(when(ProgressWhen::Never), Terminal::Yes).interval, None);
         let quiet = Show { quiet: true, ..Show::default() };
-        assert_eq!(Progress::new(quiet, Terminal::Yes).interval(), None);
+        assert_eq!(Progress::new(quiet, Terminal::Yes).interval, None);
     }
 
     #[test]
@@ -245,13 +192,13 @@ mod tests {
         let (mut console, out, err) = console(Terminal::No);
         let json = Show { json: true, quiet: true, ..Show::default() };
         let mut shown = Progress::new(json, Terminal::No);
-        assert_eq!(shown.interval(), Some(PLAIN));
+        assert_eq!(shown.interval, Some(PLAIN));
         (0..300).for_each(|elapsed| shown.event(&progress(elapsed * 100, &LANES), &mut console));
         assert_eq!((out.text().lines().count(), err.text().as_str()), (3, ""), "{}", out.text());
         assert!(out.text().ends_with(
             "\"elapsed_s\":20.000000,\"acked_bytes\":2100,\"payload_bytes\":5000,\"resent_packets\":3}\n"
         ));
         let never = Show { progress: ProgressWhen::Never, ..json };
-        assert_eq!(Progress::new(never, Terminal::No).interval(), None);
+        assert_eq!(Progress::new(never, Terminal::No).interval, None);
     }
 }

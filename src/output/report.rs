@@ -1,11 +1,10 @@
 //! The end, for a person: a table, what is special about a receiver, and one line.
 
-use super::table::Table;
-use super::units::{Bytes, Elapsed, ShortMillis, rate};
+use super::table::table;
+use super::units::{bytes, elapsed, rate, short_millis};
 use mdalp::report::{Latency, ReceiverReport};
 use mdalp::text::{Count, NamedAddress, Seconds, Truncated, width};
 use mdalp::{Mode, Report};
-use std::fmt;
 use std::time::Duration;
 
 /// The maximum of a name's width, in columns, so that the table fits a terminal.
@@ -17,67 +16,53 @@ pub const UNKNOWN: &str = "-";
 /// Receivers about which more is said than fits a row.
 const NOTES: usize = 8;
 
-/// Shows a row for each receiver, in mode 2 without the idle ones, and a line for each that was lost or did not get its
-/// planned bytes.
-pub struct Receivers<'a>(pub &'a Report, pub Mode);
-
-impl fmt::Display for Receivers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(&[
-            "Receiver", "Name", " Ping ms", " Bytes", " Resent", " RTT ms", " Time s", "Status",
+/// A row for each receiver, in mode 2 without the idle ones, and a line for each that was lost or did not get its planned
+/// bytes.
+pub fn receivers(report: &Report, mode: Mode) -> String {
+    let headings = ["Receiver", "Name", " Ping ms", " Bytes", " Resent", " RTT ms", " Time s", "Status"];
+    let mut rows = vec![headings.map(str::to_owned).into()];
+    let mut notes = Vec::new();
+    for receiver in report.receivers.iter().filter(|r| mode == Mode::Balance || !r.is_idle()) {
+        let acked = receiver.acked_bytes();
+        rows.push(vec![
+            receiver.address.to_string(),
+            short_name(receiver),
+            millis(receiver.latency.as_ref().and_then(Latency::measured)),
+            // Nine digits fit a terminal.
+            if acked < 1_000_000_000 { acked.to_string() } else { bytes(acked) },
+            receiver.counts.retransmissions.to_string(),
+            millis(receiver.counts.ack_rtt),
+            receiver.counts.last_ack.map_or(UNKNOWN.to_owned(), |time| Seconds(time, 2).to_string()),
+            receiver.status_name().to_owned(),
         ]);
-        let shown = || self.0.receivers.iter().filter(|r| self.1 == Mode::Balance || !r.is_idle());
-        for receiver in shown() {
-            let bytes = receiver.acked_bytes();
-            table.row(vec![
-                receiver.address.to_string(),
-                short_name(receiver),
-                millis(receiver.latency.as_ref().and_then(Latency::measured)),
-                // Nine digits fit a terminal.
-                if bytes < 1_000_000_000 { bytes.to_string() } else { Bytes(bytes).to_string() },
-                receiver.counts.retransmissions.to_string(),
-                millis(receiver.counts.ack_rtt),
-                receiver.counts.last_ack.map_or(UNKNOWN.to_owned(), |time| Seconds(time, 2).to_string()),
-                receiver.status_name().to_owned(),
-            ]);
-        }
-        table.fmt(f)?;
-        let special = || shown().filter(|r| r.loss().is_some() || r.acked_bytes() != r.planned_bytes);
-        special().take(NOTES).try_for_each(|receiver| write!(f, "\n{}", Note(receiver)))?;
-        match special().count().saturating_sub(NOTES) {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
-        }
+        notes.extend(note(receiver));
     }
+    let mut text = table(&rows);
+    notes.iter().take(NOTES).for_each(|note| text += note);
+    if notes.len() > NOTES {
+        text += &format!("\nand {} more", notes.len() - NOTES);
+    }
+    text
 }
 
-/// What is special about a receiver.
-struct Note<'a>(&'a ReceiverReport);
-
-impl fmt::Display for Note<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let receiver = self.0;
-        write!(f, "{}: ", NamedAddress(receiver.address, &receiver.name))?;
-        let (acked, planned) = (Count(receiver.acked_bytes(), "byte"), receiver.planned_bytes);
-        if acked.0 != planned {
-            write!(f, "{acked}, {planned} planned")?;
-        }
-        let Some(reason) = receiver.loss() else { return Ok(()) };
-        write!(f, "{}lost: {reason}", if acked.0 == planned { "" } else { "; " })
+/// What is special about a receiver, if there is anything, on a line of its own.
+fn note(receiver: &ReceiverReport) -> Option<String> {
+    let (acked, planned) = (receiver.acked_bytes(), receiver.planned_bytes);
+    let mut what = Vec::new();
+    if acked != planned {
+        what.push(format!("{}, {planned} planned", Count(acked, "byte")));
     }
+    what.extend(receiver.loss().map(|reason| format!("lost: {reason}")));
+    let named = NamedAddress(receiver.address, &receiver.name);
+    (!what.is_empty()).then(|| format!("\n{named}: {}", what.join("; ")))
 }
 
 /// The last line: `5000 bytes in 23.8 ms (210 kB/s), 51 packets, 4 resent`.
-pub struct SummaryLine<'a>(pub &'a Report);
-
-impl fmt::Display for SummaryLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let report = self.0;
-        let (bytes, packets) =
-            (Count(report.acked_bytes(), "byte"), Count(report.acked_packets().into(), "packet"));
-        let (elapsed, rate) = (Elapsed(report.elapsed), Bytes(rate(bytes.0, report.elapsed)));
-        write!(f, "{bytes} in {elapsed} ({rate}/s), {packets}, {} resent", report.retransmissions())
-    }
+pub fn summary(report: &Report) -> String {
+    let acked = Count(report.acked_bytes(), "byte");
+    let packets = Count(report.acked_packets().into(), "packet");
+    let (elapsed, rate) = (elapsed(report.elapsed), bytes(rate(acked.0, report.elapsed)));
+    format!("{acked} in {elapsed} ({rate}/s), {packets}, {} resent", report.retransmissions())
 }
 
 /// A name in a column, with its `…` if it is too long.
@@ -88,7 +73,7 @@ pub fn short_name(receiver: &ReceiverReport) -> String {
 
 /// Milliseconds, if they are known.
 pub fn millis(time: Option<Duration>) -> String {
-    time.map_or(UNKNOWN.to_owned(), |time| ShortMillis(time).to_string())
+    time.map_or(UNKNOWN.to_owned(), short_millis)
 }
 
 #[cfg(test)]
@@ -134,8 +119,8 @@ Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
         let idle = "\n127.0.0.4  long long long …        -      0       2       -       -  idle";
         let note =
             "\n127.0.0.3 (東京\\u{1b}[2J): 0 bytes, 1981 planned; lost: port closed: SEQ 0 refused 5 times";
-        assert_eq!(Receivers(&report, Mode::Balance).to_string(), format!("{rows}{idle}{note}"));
-        let single = Receivers(&report, Mode::Single(1)).to_string();
+        assert_eq!(receivers(&report, Mode::Balance), format!("{rows}{idle}{note}"));
+        let single = receivers(&report, Mode::Single(1));
         assert!(single.lines().count() == 4 && !single.contains("127.0.0.4"), "{single}");
     }
 
@@ -146,7 +131,7 @@ Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
         wide.counts.last_ack = Some(Duration::from_millis(604_800));
         let mut wider = receiver(3, &"name ".repeat(9), 123_456_789_000, ReceiverStatus::Done);
         wider.address = wide.address;
-        let shown = Receivers(&report(vec![wide, wider]), Mode::Balance).to_string();
+        let shown = receivers(&report(vec![wide, wider]), Mode::Balance);
         assert!(shown.lines().all(|line| line.chars().count() <= 79), "{shown}");
         assert!(shown.contains("\n255.255.255.255 sixteen columns!   335.1 999999999 "), "{shown}");
         assert!(shown.contains("123 GB"), "{shown}");
@@ -154,12 +139,12 @@ Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
 
     #[test]
     fn many_special_receivers_are_counted() {
-        let receivers = (0..20).map(|i| {
+        let special = (0..20).map(|i| {
             let mut special = receiver(i, "A", 100, ReceiverStatus::Done);
             special.planned_bytes = 200;
             special
         });
-        let shown = Receivers(&report(receivers.collect()), Mode::Balance).to_string();
+        let shown = receivers(&report(special.collect()), Mode::Balance);
         assert_eq!(shown.lines().count(), 1 + 20 + NOTES + 1);
         assert!(shown.ends_with("\n127.0.0.7 (A): 100 bytes, 200 planned\nand 12 more"), "{shown}");
     }
@@ -167,8 +152,8 @@ Receiver   Name              Ping ms  Bytes  Resent  RTT ms  Time s  Status
     #[test]
     fn the_last_line_counts_what_was_acknowledged() {
         let all = report(vec![receiver(2, "A", 5000, ReceiverStatus::Done)]);
-        assert_eq!(SummaryLine(&all).to_string(), "5000 bytes in 20.6 s (242 B/s), 50 packets, 2 resent");
+        assert_eq!(summary(&all), "5000 bytes in 20.6 s (242 B/s), 50 packets, 2 resent");
         let one = report(vec![receiver(2, "A", 1, ReceiverStatus::Done)]);
-        assert_eq!(SummaryLine(&one).to_string(), "1 byte in 20.6 s (0 B/s), 1 packet, 2 resent");
+        assert_eq!(summary(&one), "1 byte in 20.6 s (0 B/s), 1 packet, 2 resent");
     }
 }

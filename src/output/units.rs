@@ -1,29 +1,21 @@
 //! Numbers as people read them: a few digits, and a unit.
 
 use mdalp::text::{Millis, Seconds};
-use std::fmt;
 use std::time::Duration;
 
 /// A number of bytes in at most seven characters: `999 B`, `12.3 kB`, `4.56 MB`.
-pub struct Bytes(pub u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut unit = 1u64;
-        for prefix in ["", "k", "M", "G", "T", "P", "E"] {
-            let next = unit.saturating_mul(1000);
-            if self.0 < next || prefix == "E" {
-                let whole = self.0 / unit;
-                return match (unit, whole) {
-                    (1, _) => write!(f, "{whole} B"),
-                    (_, 0..10) => write!(f, "{whole}.{:02} {prefix}B", self.0 % unit / (unit / 100)),
-                    (_, 10..100) => write!(f, "{whole}.{} {prefix}B", self.0 % unit / (unit / 10)),
-                    _ => write!(f, "{whole} {prefix}B"),
-                };
-            }
-            unit = next;
-        }
-        Ok(())
+pub fn bytes(number: u64) -> String {
+    let (mut unit, mut prefixes) = (1, "kMGTPE".chars());
+    let mut prefix = None;
+    while number / unit >= 1000 {
+        unit *= 1000;
+        prefix = prefixes.next();
+    }
+    let (whole, Some(prefix)) = (number / unit, prefix) else { return format!("{number} B") };
+    match whole {
+        0..10 => format!("{whole}.{:02} {prefix}B", number % unit / (unit / 100)),
+        10..100 => format!("{whole}.{} {prefix}B", number % unit / (unit / 10)),
+        _ => format!("{whole} {prefix}B"),
     }
 }
 
@@ -34,47 +26,35 @@ pub fn rate(bytes: u64, time: Duration) -> u64 {
 }
 
 /// Minutes and seconds, `1:05`; from an hour on with hours, `2:01:05`.
-pub struct Clock(pub Duration);
-
-impl fmt::Display for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        match hours {
-            0 => write!(f, "{minutes}:{seconds:02}"),
-            _ => write!(f, "{hours}:{minutes:02}:{seconds:02}"),
-        }
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
     }
 }
 
 /// A duration to three digits and with its unit: `23.8 ms`, `5.57 s`, `2:05 min`, `1:00:07 h`.
-pub struct Elapsed(pub Duration);
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = |tens: u64| if tens < 10 { 2 } else { u32::from(tens < 100) };
-        match (self.0.as_millis() as u64, self.0.as_secs()) {
-            (ms @ 0..1000, _) => write!(f, "{} ms", Millis(self.0, decimals(ms))),
-            (_, s @ 0..60) => write!(f, "{} s", Seconds(self.0, decimals(s))),
-            (_, 60..3600) => write!(f, "{} min", Clock(self.0)),
-            _ => write!(f, "{} h", Clock(self.0)),
-        }
+pub fn elapsed(time: Duration) -> String {
+    let decimals = |tens: u64| if tens < 10 { 2 } else { u32::from(tens < 100) };
+    match (time.as_millis() as u64, time.as_secs()) {
+        (ms @ 0..1000, _) => format!("{} ms", Millis(time, decimals(ms))),
+        (_, s @ 0..60) => format!("{} s", Seconds(time, decimals(s))),
+        (_, 60..3600) => format!("{} min", clock(time)),
+        _ => format!("{} h", clock(time)),
     }
 }
 
 /// Milliseconds in a column: to four digits, at least whole ones and at most microseconds.
-pub struct ShortMillis(pub Duration);
-
-impl fmt::Display for ShortMillis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = match self.0.as_millis() {
-            0..10 => 3,
-            10..100 => 2,
-            100..1000 => 1,
-            _ => 0,
-        };
-        Millis(self.0, decimals).fmt(f)
-    }
+pub fn short_millis(time: Duration) -> String {
+    let decimals = match time.as_millis() {
+        0..10 => 3,
+        10..100 => 2,
+        100..1000 => 1,
+        _ => 0,
+    };
+    Millis(time, decimals).to_string()
 }
 
 #[cfg(test)]
@@ -83,7 +63,7 @@ mod tests {
 
     #[test]
     fn bytes_and_times_are_short() {
-        let bytes = [
+        let sizes = [
             (0, "0 B"),
             (999, "999 B"),
             (1000, "1.00 kB"),
@@ -92,13 +72,13 @@ mod tests {
             (4_560_000, "4.56 MB"),
             (u64::MAX, "18.4 EB"),
         ];
-        for (n, text) in bytes {
-            assert_eq!(Bytes(n).to_string(), text);
+        for (n, text) in sizes {
+            assert_eq!(bytes(n), text);
         }
         for (seconds, text) in [(0, "0:00"), (65, "1:05"), (7265, "2:01:05"), (360_000, "100:00:00")] {
-            assert_eq!(Clock(Duration::from_secs(seconds)).to_string(), text);
+            assert_eq!(clock(Duration::from_secs(seconds)), text);
         }
-        let elapsed = [
+        let times = [
             (0, "0.00 ms"),
             (1_234, "1.23 ms"),
             (23_800, "23.8 ms"),
@@ -108,11 +88,11 @@ mod tests {
             (125_000_000, "2:05 min"),
             (3_607_000_000, "1:00:07 h"),
         ];
-        for (us, text) in elapsed {
-            assert_eq!(Elapsed(Duration::from_micros(us)).to_string(), text);
+        for (us, text) in times {
+            assert_eq!(elapsed(Duration::from_micros(us)), text);
         }
         for (us, text) in [(123, "0.123"), (12_345, "12.35"), (335_148, "335.1"), (1_714_900, "1715")] {
-            assert_eq!(ShortMillis(Duration::from_micros(us)).to_string(), text);
+            assert_eq!(short_millis(Duration::from_micros(us)), text);
         }
         assert_eq!((rate(5000, Duration::from_micros(23_800)), rate(1, Duration::ZERO)), (210_084, 0));
     }
