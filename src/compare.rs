@@ -83,8 +83,7 @@ impl<'a> Row<'a> {
 fn to_table(rows: &[Row<'_>]) -> String {
     let unknown = || UNKNOWN.to_owned();
     let headings = ["Mode", "Receiver", "Name", " Ping ms", " Resent", " Time s", " Ratio"];
-    let mut cells = vec![headings.map(str::to_owned).into()];
-    cells.extend(rows.iter().map(|row| {
+    let cells = rows.iter().map(|row| {
         vec![
             row.mode().to_owned(),
             row.receiver.map_or_else(unknown, |receiver| receiver.address.to_string()),
@@ -94,8 +93,8 @@ fn to_table(rows: &[Row<'_>]) -> String {
             row.elapsed.map_or("failed".to_owned(), |elapsed| Seconds(elapsed, 3).to_string()),
             row.ratio(rows).map_or_else(unknown, |ratio| ratio.to_string()),
         ]
-    }));
-    table(&cells)
+    });
+    table(&headings, cells.collect())
 }
 
 fn to_json(rows: &[Row<'_>], now: Duration) -> String {

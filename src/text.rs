@@ -77,16 +77,12 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-/// Whether a character may not reach a terminal as it is: a control character, or one that is invisible and can reorder
-/// a line.
+/// Whether a character may not reach a terminal as it is: a control character, or an invisible one, which could reorder a
+/// line: Unicode's Default_Ignorable_Code_Point, the line, paragraph and annotation separators, and the glyphs that are blank
+/// without being spaces.
 pub fn needs_escape(c: char) -> bool {
-    c.is_control() || is_invisible(c)
-}
-
-/// Invisible characters, some of which reorder the ones around them: Unicode's Default_Ignorable_Code_Point, the line,
-/// paragraph and annotation separators, and the glyphs that are blank without being spaces.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
+    c.is_control()
+        || matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'

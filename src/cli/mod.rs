@@ -211,7 +211,8 @@ fn refusal(error: lexopt::Error) -> String {
         UnexpectedValue { option, value } => {
             Value { option: &option, given: value }.wrong("this option takes no value")
         }
-        other => Escaped(&other.to_string()).to_string(),
+        // Only conversions, which are not used here, fail in other ways; their texts would be some 600 bytes of the program.
+        _ => "unreadable command line".to_owned(),
     }
 }
 

@@ -20,7 +20,7 @@ const NOTES: usize = 8;
 /// bytes.
 pub fn receivers(report: &Report, mode: Mode) -> String {
     let headings = ["Receiver", "Name", " Ping ms", " Bytes", " Resent", " RTT ms", " Time s", "Status"];
-    let mut rows = vec![headings.map(str::to_owned).into()];
+    let mut rows = Vec::new();
     let mut notes = Vec::new();
     for receiver in report.receivers.iter().filter(|r| mode == Mode::Balance || !r.is_idle()) {
         let acked = receiver.acked_bytes();
@@ -37,7 +37,7 @@ pub fn receivers(report: &Report, mode: Mode) -> String {
         ]);
         notes.extend(note(receiver));
     }
-    let mut text = table(&rows);
+    let mut text = table(&headings, rows);
     notes.iter().take(NOTES).for_each(|note| text += note);
     if notes.len() > NOTES {
         text += &format!("\nand {} more", notes.len() - NOTES);

@@ -37,10 +37,9 @@ pub fn clock(time: Duration) -> String {
 
 /// A duration to three digits and with its unit: `23.8 ms`, `5.57 s`, `2:05 min`, `1:00:07 h`.
 pub fn elapsed(time: Duration) -> String {
-    let decimals = |tens: u64| if tens < 10 { 2 } else { u32::from(tens < 100) };
     match (time.as_millis() as u64, time.as_secs()) {
-        (ms @ 0..1000, _) => format!("{} ms", Millis(time, decimals(ms))),
-        (_, s @ 0..60) => format!("{} s", Seconds(time, decimals(s))),
+        (ms @ 0..1000, _) => format!("{} ms", Millis(time, decimals(ms, 3))),
+        (_, s @ 0..60) => format!("{} s", Seconds(time, decimals(s, 3))),
         (_, 60..3600) => format!("{} min", clock(time)),
         _ => format!("{} h", clock(time)),
     }
@@ -48,13 +47,12 @@ pub fn elapsed(time: Duration) -> String {
 
 /// Milliseconds in a column: to four digits, at least whole ones and at most microseconds.
 pub fn short_millis(time: Duration) -> String {
-    let decimals = match time.as_millis() {
-        0..10 => 3,
-        10..100 => 2,
-        100..1000 => 1,
-        _ => 0,
-    };
-    Millis(time, decimals).to_string()
+    Millis(time, decimals(time.as_millis() as u64, 4)).to_string()
+}
+
+/// The number of decimals that make up `digits` together with those of `whole`.
+fn decimals(whole: u64, digits: u32) -> u32 {
+    (digits - 1).saturating_sub(whole.checked_ilog10().unwrap_or(0))
 }
 
 #[cfg(test)]
