@@ -88,3 +88,23 @@ pub enum LossReason {
         error: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_probed_or_given_and_the_receivers_own_or_assumed() {
+        for (source, was_probed, is_own) in [
+            (LatencySource::Icmp(3), true, true),
+            (LatencySource::UdpProbe(1), true, true),
+            (LatencySource::NoReply, true, false),
+            (LatencySource::Fallback, true, false),
+            (LatencySource::Given, false, true),
+        ] {
+            let rtt = Duration::from_millis(7);
+            assert_eq!(source.was_probed(), was_probed, "{source:?}");
+            assert_eq!(Latency { rtt, source }.measured(), is_own.then_some(rtt), "{source:?}");
+        }
+    }
+}

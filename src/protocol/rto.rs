@@ -277,6 +277,7 @@ mod tests {
         rto.on_ambiguous_ack(ms(9000), ms(60_000), ms(60_000));
         rto.on_sample(ms(100));
         assert_eq!((rto.timeout(), rto.backed_off(rto.timeout())), (ms(3000), ms(3000)));
+        assert_eq!(rto.backed_off(ms(300)), ms(300));
         let short = RtoConfig { fixed: true, give_up: ms(2000), ..CONFIG };
         assert_eq!(Rto::new(short, None).timeout(), ms(500));
     }

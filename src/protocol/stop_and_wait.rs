@@ -176,12 +176,7 @@ impl StopAndWait {
         let Some(out) = &mut self.outstanding else { return self.poll(now) };
         match &mut self.resent {
             None => out.first_sent = now,
-            Some(resent) => {
-                resent.held_up += now.saturating_duration_since(out.last_sent);
-                if out.transmissions == 2 {
-                    resent.second_sent = now;
-                }
-            }
+            Some(resent) => resent.held_up += now.saturating_duration_since(out.last_sent),
         }
         out.last_sent = now;
         let out = *out;
