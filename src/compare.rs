@@ -25,8 +25,7 @@ pub fn run(args: &Args, payload: &Payload, console: &mut Console) -> ExitStatus 
     for receiver in &report.receivers {
         let named = NamedAddress(receiver.address, &receiver.name);
         announce(&format!("{named} alone"), args, console);
-        let mode = Mode::SingleAt(receiver.address);
-        let alone = run::run(args, payload, mode, console);
+        let alone = run::run(args, payload, Mode::SingleAt(receiver.address), console);
         rows.push(Row::new(Some(receiver), alone.as_ref()));
     }
     if args.show.json {

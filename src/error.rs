@@ -210,10 +210,7 @@ impl std::error::Error for PayloadError {
 
 impl std::error::Error for HandshakeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Socket(error) => Some(error),
-            _ => None,
-        }
+        if let Self::Socket(error) = self { Some(error) } else { None }
     }
 }
 
@@ -228,11 +225,10 @@ impl fmt::Display for Error {
             Self::ReceiverAddress { given } => {
                 write!(f, "receiver {given}: not in the list of this transaction")
             }
-            Self::LatencyCount { given, listed } => write!(
-                f,
-                "latencies: {given} given, but the orchestrator listed {}",
-                Count(*listed as u64, "receiver")
-            ),
+            Self::LatencyCount { given, listed } => {
+                let listed = Count(*listed as u64, "receiver");
+                write!(f, "latencies: {given} given, but the orchestrator listed {listed}")
+            }
             Self::Bind { given, why, .. } => write!(f, "local address {given}: {why}"),
             Self::Payload(error) => error.fmt(f),
             Self::PayloadWhileSending { error, .. } => write!(f, "{error} ({came})"),
@@ -268,12 +264,8 @@ impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent { seq, waited, transmissions, last_error } => {
-                let waited = Seconds(*waited, 1);
-                write!(
-                    f,
-                    "no ack of SEQ {seq} in {waited} s after {}",
-                    Count((*transmissions).into(), "transmission")
-                )?;
+                let (waited, sent) = (Seconds(*waited, 1), Count((*transmissions).into(), "transmission"));
+                write!(f, "no ack of SEQ {seq} in {waited} s after {sent}")?;
                 last_error.as_ref().map_or(Ok(()), |error| write!(f, " (last error: {})", Escaped(error)))
             }
             Self::Refused { seq, times } => {

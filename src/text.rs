@@ -24,20 +24,16 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Shows text as [`Escaped`] does, cut to a number of terminal columns; `…` follows if there is more.
-pub struct Truncated<'a>(pub &'a str, pub usize);
-
-impl fmt::Display for Truncated<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut room = self.1;
-        for c in self.0.chars() {
-            let escaped = Escaped(c.encode_utf8(&mut [0; 4])).to_string();
-            let Some(left) = room.checked_sub(width(&escaped)) else { return f.write_char('…') };
-            room = left;
-            f.write_str(&escaped)?;
-        }
-        Ok(())
+/// Text as [`Escaped`] shows it, cut to a number of terminal columns; `…` follows if there is more.
+pub fn truncated(text: &str, columns: usize) -> String {
+    let (mut shown, mut room) = (String::new(), columns);
+    for c in text.chars() {
+        let escaped = Escaped(c.encode_utf8(&mut [0; 4])).to_string();
+        let Some(left) = room.checked_sub(width(&escaped)) else { return shown + "…" };
+        room = left;
+        shown += &escaped;
     }
+    shown
 }
 
 /// Shows a receiver as `127.0.0.2 (5th Receiver)`: safe to print, a long name truncated.
@@ -45,7 +41,7 @@ pub struct NamedAddress<'a>(pub IpAddr, pub &'a str);
 
 impl fmt::Display for NamedAddress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.0, Truncated(self.1, 40))
+        write!(f, "{} ({})", self.0, truncated(self.1, 40))
     }
 }
 
@@ -189,7 +185,7 @@ mod tests {
             ("\u{202e}x", 8, "\\u{202e}…"),
             ("", 0, ""),
         ] {
-            assert_eq!(Truncated(name, columns).to_string(), shown);
+            assert_eq!(truncated(name, columns), shown);
         }
     }
 

@@ -86,7 +86,7 @@ const GIVE_UP: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fro
 /// `--deadline` and `--intent-timeout`: up to a week.
 const LONG_WAIT: RangeInclusive<Duration> = MILLISECOND..=Duration::from_secs(604_800);
 /// `--intent-resend`: each one may queue a transaction, so not many per second.
-const INTENT_RESEND: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(604_800);
+const RESEND: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(604_800);
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -123,9 +123,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
             Long("give-up") => options.give_up = value(&mut parser)?.seconds(GIVE_UP)?,
             Short('w') | Long("deadline") => options.deadline = Some(value(&mut parser)?.seconds(LONG_WAIT)?),
             Long("intent-timeout") => options.intent_timeout = value(&mut parser)?.seconds(LONG_WAIT)?,
-            Long("intent-resend") => {
-                options.intent_resend = Some(value(&mut parser)?.seconds(INTENT_RESEND)?);
-            }
+            Long("intent-resend") => options.intent_resend = Some(value(&mut parser)?.seconds(RESEND)?),
 
             Long("latency") => options.latencies = Some(value(&mut parser)?.latencies()?),
             Long("no-failover") => options.failover = false,

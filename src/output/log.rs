@@ -35,14 +35,14 @@ impl Log {
 
     /// Writes the line for an event, if there is one.
     pub fn event(&mut self, event: &Event<'_>, console: &mut Console) {
-        let line = match event {
+        let line = match *event {
             Event::IntentSent { orchestrator, attempt: 1 } => format!("intent sent to {orchestrator}"),
             Event::IntentSent { orchestrator, attempt } => {
                 format!("intent sent to {orchestrator} again, number {attempt}")
             }
-            Event::Waiting { elapsed } if *elapsed >= QUEUE_SLOT && !self.warned_of_wait => {
+            Event::Waiting { elapsed } if elapsed >= QUEUE_SLOT && !self.warned_of_wait => {
                 self.warned_of_wait = true;
-                let (waited, limit) = (Seconds(*elapsed, 0), Seconds(self.intent_timeout, 0));
+                let (waited, limit) = (Seconds(elapsed, 0), Seconds(self.intent_timeout, 0));
                 let why = "a long queue, or a wrong port, or a firewall";
                 let line = format!("no assignment yet after {waited} s: {why}; waiting for up to {limit} s");
                 return self.warn(console, &line);
@@ -51,7 +51,7 @@ impl Log {
                 format!("ignored from the orchestrator: {}", Excerpt(datagram, SHOWN_DATAGRAM))
             }
             Event::Assigned { tid, receivers, waited, .. } => {
-                let (receivers, waited) = (Count(receivers.len() as u64, "receiver"), Seconds(*waited, 3));
+                let (receivers, waited) = (Count(receivers.len() as u64, "receiver"), Seconds(waited, 3));
                 format!("transaction {tid} assigned after {waited} s: {receivers}")
             }
             Event::LatencyFallback { reason, warning: true } => {
@@ -59,11 +59,11 @@ impl Log {
             }
             Event::LatencyFallback { reason, .. } => format!("latencies: {reason}"),
             Event::Latencies { latencies, took } if latencies.iter().any(|(_, l)| l.source.was_probed()) => {
-                format!("latencies measured in {} s", Seconds(*took, 3))
+                format!("latencies measured in {} s", Seconds(took, 3))
             }
             Event::Planned { shares, floor, .. } => {
                 self.at_work = shares.iter().map(|share| !share.range.is_empty()).collect();
-                return self.log_plan(console, shares, *floor);
+                return self.log_plan(console, shares, floor);
             }
             Event::PacketSent { receiver, seq, transmission, payload } => {
                 let (bytes, shown) = (Count(payload.len() as u64, "byte"), Excerpt(payload, SHOWN));
@@ -76,7 +76,7 @@ impl Log {
                 format!("from {}: {shown}{what}", receiver.address())
             }
             Event::TimedOut { receiver, seq, transmissions, waited, refused } => {
-                let (from, waited, next) = (receiver.address(), Seconds(*waited, 3), transmissions + 1);
+                let (from, waited, next) = (receiver.address(), Seconds(waited, 3), transmissions + 1);
                 match refused {
                     true => format!("{from}: SEQ {seq} refused; transmission {next} after {waited} s"),
                     false => format!("{from}: no ack of SEQ {seq} in {waited} s; transmission {next}"),
@@ -94,7 +94,7 @@ impl Log {
                 if self.show.verbose == 0 && !self.at_work.contains(&true) {
                     return;
                 }
-                let packets = Count((*unacked_packets).into(), "packet");
+                let packets = Count(unacked_packets.into(), "packet");
                 let hint = local_hint(loss).map_or(String::new(), |hint| format!("; {hint}"));
                 let line = format!("lost {receiver}: {loss}; it leaves {packets}{hint}");
                 let cause = match loss {
@@ -104,11 +104,11 @@ impl Log {
                 return self.warn_of_one(console, cause, &line);
             }
             Event::Moved { from, to, range, reason } => {
-                let reason = if *reason == MoveReason::Rebalance { "rebalancing" } else { "failover" };
+                let reason = if reason == MoveReason::Rebalance { "rebalancing" } else { "failover" };
                 format!("{reason}: SEQ {range} from {} to {}", from.address(), to.address())
             }
             Event::ExpiryLikely { projected } => {
-                let (projected, lifetime) = (Seconds(*projected, 0), TRANSACTION_LIFETIME.as_secs());
+                let (projected, lifetime) = (Seconds(projected, 0), TRANSACTION_LIFETIME.as_secs());
                 let expiry = format!("transactions expire after about {lifetime} s");
                 return self.warn(console, &format!("at this rate it will take {projected} s; {expiry}"));
             }

@@ -3,7 +3,7 @@
 use super::table::table;
 use super::units::{bytes, elapsed, rate, short_millis};
 use mdalp::report::{Latency, ReceiverReport};
-use mdalp::text::{Count, NamedAddress, Seconds, Truncated, width};
+use mdalp::text::{Count, NamedAddress, Seconds, truncated, width};
 use mdalp::{Mode, Report};
 use std::time::Duration;
 
@@ -67,8 +67,8 @@ pub fn summary(report: &Report) -> String {
 
 /// A name in a column, with its `…` if it is too long.
 pub fn short_name(receiver: &ReceiverReport) -> String {
-    let whole = Truncated(&receiver.name, NAME).to_string();
-    if width(&whole) <= NAME { whole } else { Truncated(&receiver.name, NAME - 1).to_string() }
+    let whole = truncated(&receiver.name, NAME);
+    if width(&whole) <= NAME { whole } else { truncated(&receiver.name, NAME - 1) }
 }
 
 /// Milliseconds, if they are known.
