@@ -12,12 +12,10 @@ pub struct Escaped<'a>(pub &'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            if needs_escape(c) {
-                write!(f, "{}", c.escape_unicode())?;
-            } else if c == '\\' {
-                f.write_str("\\\\")?;
-            } else {
-                f.write_char(c)?;
+            match c {
+                '\\' => f.write_str("\\\\")?,
+                c if needs_escape(c) => write!(f, "{}", c.escape_unicode())?,
+                c => f.write_char(c)?,
             }
         }
         Ok(())

@@ -33,14 +33,12 @@ pub fn explain(error: &Error) -> String {
 
 /// What to do about a cause that is this host's own.
 pub fn local_hint(reason: &LossReason) -> Option<&'static str> {
-    match reason {
-        LossReason::LocalFailure { what: "file descriptor", .. } => Some(MORE_FILES),
-        LossReason::LocalFailure { what: "thread", .. } => {
-            Some("raise the limit on threads or memory (ulimit -u, ulimit -v)")
-        }
-        LossReason::LocalFailure { .. } => Some("check this host's network"),
-        LossReason::Silent { .. } | LossReason::Refused { .. } => None,
-    }
+    let LossReason::LocalFailure { what, .. } = reason else { return None };
+    Some(match *what {
+        "file descriptor" => MORE_FILES,
+        "thread" => "raise the limit on threads or memory (ulimit -u, ulimit -v)",
+        _ => "check this host's network",
+    })
 }
 
 /// What to do about an incomplete transfer.

@@ -191,11 +191,10 @@ impl Log {
 
 /// A latency as it begins a plan's line.
 fn latency_text(latency: Latency) -> String {
+    let ms = Millis(latency.rtt, 3);
     match (latency.measured(), latency.source) {
-        (Some(rtt), _) => format!("latency {} ms, ", Millis(rtt, 3)),
-        (None, LatencySource::NoReply) => {
-            format!("latency unknown, counted as {} ms, ", Millis(latency.rtt, 3))
-        }
+        (Some(_), _) => format!("latency {ms} ms, "),
+        (None, LatencySource::NoReply) => format!("latency unknown, counted as {ms} ms, "),
         (None, _) => "latency unknown, ".to_owned(),
     }
 }

@@ -31,14 +31,11 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(show: Show, terminal: Terminal) -> Self {
-        let (shown, wanted) = match show.progress {
-            ProgressWhen::Never => (false, false),
-            ProgressWhen::Always => (true, true),
-            ProgressWhen::Auto => {
-                let shown = terminal == Terminal::Yes && !show.quiet;
-                (shown, shown || show.json)
-            }
+        let shown = match show.progress {
+            ProgressWhen::Auto => terminal == Terminal::Yes && !show.quiet,
+            when => when == ProgressWhen::Always,
         };
+        let wanted = shown || show.json && show.progress != ProgressWhen::Never;
         let pace = if shown && terminal == Terminal::Yes { REDRAW } else { PLAIN };
         let interval = wanted.then_some(pace);
         Self { shown, json: show.json, interval, due: Duration::ZERO, began: Duration::ZERO }
