@@ -176,9 +176,9 @@ impl Client {
         Ok(list.iter().map(|&target| latencies[target]).collect())
     }
 
-    /// The end of the whole transfer. A time that the clock cannot express never comes.
+    /// The end of the whole transfer.
     fn deadline(&self, start: Instant) -> Option<Instant> {
-        start.checked_add(self.options.deadline?)
+        self.options.deadline.map(|limit| start + limit)
     }
 }
 

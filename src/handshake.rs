@@ -2,7 +2,7 @@
 
 use crate::error::{Error, HandshakeError};
 use crate::event::{Cancelled, Event, Relay};
-use crate::options::Options;
+use crate::options::{MAX_TIMEOUT, Options};
 use crate::protocol::message::INTENT;
 use crate::protocol::{Assignment, Receiver, Tid};
 use crate::text::Excerpt;
@@ -151,13 +151,13 @@ fn is_assignment(datagram: &[u8]) -> bool {
     datagram.strip_prefix(b"Type:1").is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_digit))
 }
 
-/// When to do what while waiting. A time that the clock cannot express never comes.
+/// When to do what while waiting.
 struct Timers {
     started: Instant,
-    end: Option<Instant>,
+    end: Instant,
     report: Instant,
-    resend: Option<Instant>,
-    resend_interval: Option<Duration>,
+    resend: Instant,
+    resend_interval: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -174,31 +174,31 @@ enum Step {
 
 impl Timers {
     fn new(started: Instant, options: &Options) -> Self {
-        let resend_interval = options.intent_resend.map(|interval| interval.max(MIN_WAIT));
+        // No wait lasts so long that the intent would be sent again then.
+        let resend_interval = options.intent_resend.unwrap_or(MAX_TIMEOUT);
         Self {
             started,
-            end: started.checked_add(options.intent_timeout),
+            end: started + options.intent_timeout,
             report: started + REPORT_INTERVAL,
-            resend: resend_interval.and_then(|interval| started.checked_add(interval)),
+            resend: started + resend_interval,
             resend_interval,
         }
     }
 
     fn poll(&mut self, now: Instant) -> Step {
-        let is_due = |timer: Option<Instant>| timer.is_some_and(|at| now >= at);
-        if is_due(self.end) {
+        if now >= self.end {
             return Step::TimedOut;
         }
         if now >= self.report {
             self.report = now + REPORT_INTERVAL;
             return Step::ReportWaiting(now - self.started);
         }
-        if is_due(self.resend) {
-            self.resend = self.resend_interval.and_then(|interval| now.checked_add(interval));
+        if now >= self.resend {
+            self.resend = now + self.resend_interval;
             return Step::Resend;
         }
-        let next = [self.end, self.resend].into_iter().flatten().fold(self.report, Instant::min);
-        Step::Wait(next.saturating_duration_since(now).max(MIN_WAIT))
+        let next = self.end.min(self.report).min(self.resend);
+        Step::Wait((next - now).max(MIN_WAIT))
     }
 }
 

@@ -36,8 +36,8 @@ pub enum Trace {
 
 /// Settings of a [`Client`](crate::Client). `Options::default()` is what the command line does without options.
 ///
-/// Any duration will do: `first_timeout`, `give_up` and `progress` count as at least a millisecond and at most ten years,
-/// and a limit that the clock cannot express never comes.
+/// Any duration will do: each counts as at most ten years, and `first_timeout`, `give_up`, `intent_resend` and `progress` as at
+/// least a millisecond.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The UDP port of all receivers: 4650.
@@ -81,18 +81,22 @@ impl Mode {
 }
 
 /// Longer than anyone waits, and short enough to be added to any clock's present time.
-const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A shorter timeout would only keep a processor busy.
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Options {
-    /// Limits the times of the transfer to a millisecond at least and ten years at most. (The handshake limits its own.)
+    /// Limits all times to ten years, so that they can be added to the present time, and those of timers to a millisecond at
+    /// least.
     pub(crate) fn clamped(self) -> Self {
         let clamped = |time: Duration| time.clamp(MIN_TIMEOUT, MAX_TIMEOUT);
         Self {
+            intent_timeout: self.intent_timeout.min(MAX_TIMEOUT),
+            intent_resend: self.intent_resend.map(clamped),
             first_timeout: clamped(self.first_timeout),
             give_up: clamped(self.give_up),
+            deadline: self.deadline.map(|limit| limit.min(MAX_TIMEOUT)),
             progress: self.progress.map(clamped),
             ..self
         }

@@ -15,13 +15,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// Most bytes that a [`BlockReader`] reads at once: whole packets, at most 16 KiB. Larger blocks are not faster.
 const BLOCK: u64 = (16 * 1024 / MAX_PACKET_PAYLOAD * MAX_PACKET_PAYLOAD) as u64;
-
-/// The minimum room for each read when spooling, in bytes; the vector grows by doubling.
-const SPOOL_STEP: usize = 64 * 1024;
 
 /// The name of a payload that was given as bytes, a reader or an open file.
 const UNNAMED: &str = "payload";
@@ -39,21 +35,9 @@ struct Contents {
 }
 
 enum Source {
-    File { file: File, stamp: FileStamp },
+    /// A file, and what was known of it when it was opened.
+    File(File, Metadata),
     Memory(Vec<u8>),
-}
-
-/// Tells whether a file is still the one that was opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileStamp {
-    len: u64,
-    modified: Option<SystemTime>,
-}
-
-impl FileStamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self { len: metadata.len(), modified: metadata.modified().ok() }
-    }
 }
 
 // A payload is never empty, so `is_empty` would have nothing to say.
@@ -124,7 +108,7 @@ impl Payload {
             ));
         }
         let source = if metadata.is_file() && has_its_length(&file, metadata.len(), &name)? {
-            Source::File { file, stamp: FileStamp::of(&metadata) }
+            Source::File(file, metadata)
         } else {
             Source::Memory(spool(&mut file, &name)?)
         };
@@ -150,7 +134,7 @@ impl Payload {
     /// Returns the number of bytes; of a file, what it had when it was opened.
     pub fn len(&self) -> u64 {
         match &self.0.source {
-            Source::File { stamp, .. } => stamp.len,
+            Source::File(_, opened) => opened.len(),
             Source::Memory(bytes) => bytes.len() as u64,
         }
     }
@@ -166,9 +150,10 @@ impl Payload {
     ///
     /// The file's length or modification time has changed since it was opened.
     pub(crate) fn check_unchanged(&self) -> Result<(), PayloadError> {
-        let Source::File { file, stamp } = &self.0.source else { return Ok(()) };
-        let now = FileStamp::of(&file.metadata().map_err(|error| io_error(self.name(), "read", error))?);
-        if now == *stamp { Ok(()) } else { Err(changed(self.name(), stamp.len, now.len)) }
+        let Source::File(file, opened) = &self.0.source else { return Ok(()) };
+        let now = file.metadata().map_err(|error| io_error(self.name(), "read", error))?;
+        let is_same = now.len() == opened.len() && now.modified().ok() == opened.modified().ok();
+        if is_same { Ok(()) } else { Err(changed(self.name(), opened.len(), now.len())) }
     }
 
     /// Returns a reader of these bytes, for one thread.
@@ -187,7 +172,8 @@ impl fmt::Debug for Payload {
 /// memory is not copied.
 pub(crate) struct BlockReader {
     payload: Payload,
-    range: Range<u64>,
+    /// What is to be read; another range keeps the block's memory.
+    pub range: Range<u64>,
     /// Where `block` starts in the payload.
     start: u64,
     block: Vec<u8>,
@@ -200,7 +186,12 @@ impl BlockReader {
     pub fn held(&self, bytes: &Range<u64>) -> Option<&[u8]> {
         let at = usize::try_from(bytes.start.checked_sub(self.start)?).ok()?;
         let len = usize::try_from(bytes.end.checked_sub(bytes.start)?).ok()?;
-        self.data().get(at..)?.get(..len)
+        // What is available without a system call: from `start` on, which is 0 for a payload in memory.
+        let data = match &self.payload.0.source {
+            Source::Memory(all) => all,
+            Source::File(..) => &self.block,
+        };
+        data.get(at..)?.get(..len)
     }
 
     /// Returns the bytes of one packet, at any position.
@@ -218,27 +209,13 @@ impl BlockReader {
         })
     }
 
-    /// Starts another range, and keeps the block's memory.
-    pub fn reset(&mut self, bytes: Range<u64>) {
-        self.range = bytes;
-    }
-
-    /// The bytes available without a system call: from `start` on, which is 0 for a payload in memory.
-    #[inline]
-    fn data(&self) -> &[u8] {
-        match &self.payload.0.source {
-            Source::Memory(all) => all,
-            Source::File { .. } => &self.block,
-        }
-    }
-
     /// Reads the block that starts with these bytes, if the payload has them.
     #[cold]
     fn fill(&mut self, bytes: &Range<u64>) -> Result<(), PayloadError> {
-        let Source::File { file, stamp } = &self.payload.0.source else { return Ok(()) };
+        let Source::File(file, opened) = &self.payload.0.source else { return Ok(()) };
         let end = bytes.start.saturating_add(BLOCK).min(self.range.end).max(bytes.end);
         let wanted = end.saturating_sub(bytes.start);
-        if end > stamp.len || wanted > BLOCK {
+        if end > opened.len() || wanted > BLOCK {
             return Ok(());
         }
         let name = self.payload.name();
@@ -251,7 +228,7 @@ impl BlockReader {
             // The block holds nothing now.
             self.block.clear();
             return Err(match (error.kind(), file.metadata()) {
-                (io::ErrorKind::UnexpectedEof, Ok(now)) => changed(name, stamp.len, now.len()),
+                (io::ErrorKind::UnexpectedEof, Ok(now)) => changed(name, opened.len(), now.len()),
                 _ => io_error(name, "read", error),
             });
         }
@@ -272,23 +249,14 @@ fn has_its_length(file: &File, len: u64, name: &str) -> Result<bool, PayloadErro
 
 /// Reads a stream to its end; one that is too long only one byte beyond the limit.
 fn spool(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, PayloadError> {
-    let mut from = from.take(MAX_PAYLOAD_LEN + 1);
     let mut bytes = Vec::new();
-    let no_memory = |spooled: usize| {
-        payload_error(name, format!("out of memory after {spooled} bytes"), "save it as a file and send that")
-    };
-    loop {
-        bytes.try_reserve(SPOOL_STEP).map_err(|_| no_memory(bytes.len()))?;
-        // Fills the room that there is; `read_to_end` repeats interrupted reads.
-        let room = (bytes.capacity() - bytes.len()) as u64;
-        let read = from.by_ref().take(room).read_to_end(&mut bytes);
-        let read = read.map_err(|error| match error.kind() {
-            io::ErrorKind::OutOfMemory => no_memory(bytes.len()),
-            _ => io_error(name, "read", error),
-        })?;
-        if (read as u64) < room {
-            return Ok(bytes);
+    match from.take(MAX_PAYLOAD_LEN + 1).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+            let why = format!("out of memory after {} bytes", bytes.len());
+            Err(payload_error(name, why, "save it as a file and send that"))
         }
+        Err(error) => Err(io_error(name, "read", error)),
     }
 }
 
@@ -298,16 +266,12 @@ fn payload_error(what: &str, why: impl Into<String>, hint: &'static str) -> Payl
 
 /// An error of the system when the payload was to be opened or read, which `done` says.
 fn io_error(name: &str, done: &str, error: io::Error) -> PayloadError {
+    let cannot = || format!("cannot be {done}: {}", OsMessage(&error));
     let (why, hint) = match error.kind() {
         io::ErrorKind::NotFound => ("no such file".to_owned(), "check its name"),
         io::ErrorKind::PermissionDenied => ("permission denied".to_owned(), "make it readable for this user"),
-        _ if is_out_of_descriptors(&error) => {
-            (format!("cannot be {done}: {}", OsMessage(&error)), MORE_FILES)
-        }
-        _ => {
-            let hint = "check it and what it is stored on, or send a copy";
-            (format!("cannot be {done}: {}", OsMessage(&error)), hint)
-        }
+        _ if is_out_of_descriptors(&error) => (cannot(), MORE_FILES),
+        _ => (cannot(), "check it and what it is stored on, or send a copy"),
     };
     PayloadError { source: Some(error), ..payload_error(name, why, hint) }
 }

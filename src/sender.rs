@@ -73,7 +73,7 @@ impl Sender {
         let mut socket = socket.map_err(|error| lost(LossReason::no_socket(&error)))?;
         let mut reader = self.payload.reader(0..0);
         while let Ok(range) = self.work.recv() {
-            reader.reset(range.bytes());
+            reader.range = range.bytes();
             self.machine.begin(range);
             self.send_range(&mut socket, &mut reader)?;
             self.tell(Message::Signal(Signal::Completed));

@@ -5,13 +5,9 @@ mod literal;
 
 use super::message::decimal;
 use super::{Receiver, Tid};
-use crate::text::Excerpt;
 use literal::Scanner;
 use std::fmt;
 use std::net::IpAddr;
-
-/// The most bytes that an error quotes.
-const QUOTED: usize = 28;
 
 /// What the orchestrator assigns: `Type:1;TID:<u64>;DATA:[{'ip_address': '…', 'name': '…'}, …];`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +24,8 @@ pub struct Assignment {
 pub struct AssignmentError {
     what: &'static str,
     offset: usize,
-    /// The bytes at `offset`, quoted; empty at the datagram's end.
-    excerpt: String,
-}
-
-impl AssignmentError {
-    fn new(what: &'static str, datagram: &[u8], offset: usize) -> Self {
-        let rest = datagram.get(offset..).unwrap_or_default();
-        let excerpt = if rest.is_empty() { String::new() } else { Excerpt(rest, QUOTED).to_string() };
-        Self { what, offset, excerpt }
-    }
+    /// The bytes at `offset`, quoted; `None` at the datagram's end.
+    excerpt: Option<String>,
 }
 
 impl std::error::Error for AssignmentError {}
@@ -45,9 +33,9 @@ impl std::error::Error for AssignmentError {}
 impl fmt::Display for AssignmentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}", self.what, self.offset)?;
-        match &*self.excerpt {
-            "" => f.write_str(", where the datagram ends"),
-            excerpt => write!(f, ": {excerpt}"),
+        match &self.excerpt {
+            Some(excerpt) => write!(f, ": {excerpt}"),
+            None => f.write_str(", where the datagram ends"),
         }
     }
 }
@@ -66,7 +54,7 @@ impl Assignment {
     /// Everything else: what is wrong, and where.
     pub fn parse(datagram: &[u8]) -> Result<Self, AssignmentError> {
         let mut scanner = Scanner::new(datagram);
-        let tid = header(datagram, &mut scanner)?;
+        let tid = header(&mut scanner)?;
         let receivers = list(&mut scanner)?;
         scanner.skip_spaces();
         scanner.eat(b";");
@@ -79,10 +67,10 @@ impl Assignment {
 }
 
 /// Reads up to and including `DATA:`.
-fn header(datagram: &[u8], scanner: &mut Scanner<'_>) -> Result<Tid, AssignmentError> {
+fn header(scanner: &mut Scanner<'_>) -> Result<Tid, AssignmentError> {
     scanner.expect(b"Type:1;", "expected 'Type:1;'")?;
-    if let Some(at) = datagram.iter().position(|&byte| byte == 0) {
-        return Err(scanner.error_at(at, "NUL byte"));
+    if let Some(before) = scanner.rest().iter().position(|&byte| byte == 0) {
+        return Err(scanner.error_at(scanner.at() + before, "NUL byte"));
     }
     scanner.expect(b"TID:", "expected 'TID:'")?;
     let (tid, rest) =
@@ -116,7 +104,7 @@ fn dictionary(scanner: &mut Scanner<'_>) -> Result<Receiver, AssignmentError> {
     let mut more = !scanner.eat(b"}");
     while more {
         let key_at = scanner.at();
-        let key = scanner.string().unwrap_or_else(|| Err(scanner.error("the key is not a string")))?;
+        let key = scanner.string()?.ok_or_else(|| scanner.error("the key is not a string"))?;
         scanner.skip_spaces();
         scanner.expect(b":", "expected ':'")?;
         scanner.skip_spaces();

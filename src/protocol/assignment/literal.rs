@@ -2,7 +2,11 @@
 //! Reference, 2.4 "Literals"). Nothing is evaluated, and nothing recurses.
 
 use super::AssignmentError;
+use crate::text::Excerpt;
 use std::ops::RangeInclusive;
+
+/// The most bytes that an error quotes.
+const QUOTED: usize = 28;
 
 /// A datagram and how far it has been read.
 pub(super) struct Scanner<'a> {
@@ -57,13 +61,14 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn error_at(&self, offset: usize, what: &'static str) -> AssignmentError {
-        AssignmentError::new(what, self.datagram, offset)
+        let rest = self.datagram.get(offset..).filter(|rest| !rest.is_empty());
+        AssignmentError { what, offset, excerpt: rest.map(|rest| Excerpt(rest, QUOTED).to_string()) }
     }
 
     /// Reads a string, or a number, `True`, `False` or `None`, which give `None`: no one needs to know which.
     pub(super) fn value(&mut self) -> Result<Option<String>, AssignmentError> {
-        if let Some(string) = self.string() {
-            string.map(Some)
+        if let Some(string) = self.string()? {
+            Ok(Some(string))
         } else if matches!(self.peek(), Some(b'-' | b'+' | b'0'..=b'9')) {
             self.number().map(|()| None)
         } else if self.eat(b"True") || self.eat(b"False") || self.eat(b"None") {
@@ -100,8 +105,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string, if a quote is next. A second string right after it, which Python would join to it, is for the
     /// caller to refuse.
-    pub(super) fn string(&mut self) -> Option<Result<String, AssignmentError>> {
-        let quote = self.peek().filter(|byte| matches!(byte, b'\'' | b'"'))?;
+    pub(super) fn string(&mut self) -> Result<Option<String>, AssignmentError> {
+        let Some(quote @ (b'\'' | b'"')) = self.peek() else { return Ok(None) };
         let start = self.at;
         self.at += 1;
         let mut text = String::new();
@@ -113,17 +118,14 @@ impl<'a> Scanner<'a> {
             text.push_str(&String::from_utf8_lossy(self.rest().get(..plain).unwrap_or_default()));
             self.at += plain;
             match self.peek() {
-                Some(b'\\') => match self.escape() {
-                    Ok(resolved) => text.extend(resolved),
-                    Err(error) => return Some(Err(error)),
-                },
-                Some(b'\n' | b'\r') => return Some(Err(self.error("line break in a string"))),
+                Some(b'\\') => text.extend(self.escape()?),
+                Some(b'\n' | b'\r') => return Err(self.error("line break in a string")),
                 Some(_) => break,
-                None => return Some(Err(self.error_at(start, "unterminated string"))),
+                None => return Err(self.error_at(start, "unterminated string")),
             }
         }
         self.at += 1;
-        Some(Ok(text))
+        Ok(Some(text))
     }
 
     /// Resolves the escape that comes next; a line break has no character. An unknown one keeps its backslash, as in
@@ -131,14 +133,12 @@ impl<'a> Scanner<'a> {
     fn escape(&mut self) -> Result<Option<char>, AssignmentError> {
         let start = self.at;
         self.at += 1;
+        if self.eat(b"\r\n") || self.eat(b"\n") || self.eat(b"\r") {
+            return Ok(None);
+        }
         let letter = self.peek();
         self.at += 1;
         let code = match letter {
-            Some(b'\n') => return Ok(None),
-            Some(b'\r') => {
-                self.eat(b"\n");
-                return Ok(None);
-            }
             Some(same @ (b'\\' | b'\'' | b'"')) => Some(u32::from(same)),
             Some(b'a') => Some(7),
             Some(b'b') => Some(8),
