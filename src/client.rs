@@ -86,10 +86,10 @@ impl Client {
             progress: self.options.progress,
             watch_expiry: self.options.trace > Trace::Off,
         };
-        let mut transfer = Transfer::new(&self.options, payload, targets, receivers.len(), config, start);
-        let outcome = transfer.run(observer);
+        let listed = receivers.len();
+        let mut transfer = Transfer::new(&self.options, payload, observer, targets, listed, config, start);
+        let outcome = transfer.run();
         let report = Box::new(transfer.finish(measuring));
-        let unchanged = payload.check_unchanged();
         observer.event(&Event::Finished { report: &report });
         match outcome {
             Ok(None) => Err(Error::Cancelled { report: Some(report) }),
@@ -97,10 +97,7 @@ impl Client {
             Ok(Some(Outcome::Deadline)) => {
                 Err(Error::Deadline { limit: self.options.deadline.unwrap_or_default(), report })
             }
-            Ok(Some(Outcome::Complete)) => match unchanged {
-                Ok(()) => Ok(*report),
-                Err(error) => Err(Error::PayloadWhileSending { error, report }),
-            },
+            Ok(Some(Outcome::Complete)) => Ok(*report),
             Err(error) => Err(Error::PayloadWhileSending { error, report }),
         }
     }
@@ -144,17 +141,17 @@ impl Client {
         };
         let plan = plan.ok_or_else(|| Error::Payload(payload.too_long()))?;
         let shares: Vec<_> = Listed::all(receivers)
-            .zip(plan.ranges())
+            .zip(&plan.ranges)
             .map(|(receiver, &range)| {
                 let latency = latencies.as_ref().and_then(|all| all.get(receiver.index.0)).copied();
                 PlannedShare { receiver, latency, range }
             })
             .collect();
-        observer.event(&Event::Planned { mode, shares: &shares, floor: plan.floor() });
+        observer.event(&Event::Planned { mode, shares: &shares, floor: plan.floor });
         for (share, &target) in shares.iter().zip(&list) {
             targets[target].add_share(share.range, share.latency);
         }
-        Ok(PlannedTransfer { targets, floor: plan.floor(), measuring })
+        Ok(PlannedTransfer { targets, floor: plan.floor, measuring })
     }
 
     /// The latency of each list entry: as given, or measured once for each address.

@@ -81,15 +81,15 @@ impl ReceiverReport {
     }
 
     pub(crate) fn of(worker: &Worker) -> Self {
-        let target = worker.target();
+        let target = &worker.target;
         Self {
             address: target.receiver.address,
             name: target.receiver.name.clone(),
             latency: target.latency,
             planned_bytes: target.ranges.iter().map(SeqRange::len).sum(),
             acked: worker.acked_ranges(),
-            counts: worker.lane().counts(),
-            status: match worker.loss() {
+            counts: worker.lane.counts(),
+            status: match &worker.loss {
                 Some(loss) => ReceiverStatus::Lost(loss.clone()),
                 None if worker.remaining_packets() == 0 => ReceiverStatus::Done,
                 None => ReceiverStatus::Stopped,

@@ -108,13 +108,10 @@ impl AckSocket {
     /// Sets the read timeout for a wait, unless it is right to a sixteenth already.
     #[inline]
     pub fn set_timeout(&mut self, wait: Duration) -> io::Result<()> {
-        if self.timeout_range.contains(&wait) { Ok(()) } else { self.change_timeout(wait) }
-    }
-
-    #[cold]
-    fn change_timeout(&mut self, wait: Duration) -> io::Result<()> {
-        self.socket.set_read_timeout(Some(first_slice(wait).max(Duration::from_micros(1))))?;
-        self.timeout_range = wait - wait / 16..=wait + wait / 16;
+        if !self.timeout_range.contains(&wait) {
+            self.socket.set_read_timeout(Some(first_slice(wait).max(Duration::from_micros(1))))?;
+            self.timeout_range = wait - wait / 16..=wait + wait / 16;
+        }
         Ok(())
     }
 }

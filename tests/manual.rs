@@ -266,8 +266,8 @@ fn the_numbers_of_the_protocol_page_are_those_of_the_program() {
     let latencies: Vec<Duration> = rows.iter().map(|row| Duration::from_secs_f64(row[0] / 1000.0)).collect();
     let bytes: f64 = rows.iter().map(|row| row[1]).sum();
     let split = plan::balanced(bytes as u64, &latencies).unwrap();
-    assert_eq!(split.ranges().len(), rows.len());
-    for (row, range) in rows.iter().zip(split.ranges()) {
+    assert_eq!(split.ranges.len(), rows.len());
+    for (row, range) in rows.iter().zip(&split.ranges) {
         let last = range.end().0 - 1;
         let packet = range.packet_bytes(Seq(last));
         let found = [range.len(), range.first().0.into(), last.into(), packet.end - packet.start];

@@ -31,9 +31,10 @@ const SENDER_STACK: usize = 64 * 1024;
 const CAPACITY: usize = 64;
 
 /// The main thread's side of a transfer.
-pub(super) struct Transfer<'a> {
+pub(super) struct Transfer<'a, 'o> {
     options: &'a Options,
     payload: &'a Payload,
+    observer: &'a mut Relay<'o>,
     tid: Tid,
     start: Instant,
     /// The number of entries in the orchestrator's list.
@@ -52,10 +53,11 @@ struct Thread {
     work: channel::Sender<SeqRange>,
 }
 
-impl<'a> Transfer<'a> {
+impl<'a, 'o> Transfer<'a, 'o> {
     pub fn new(
         options: &'a Options,
         payload: &'a Payload,
+        observer: &'a mut Relay<'o>,
         targets: Vec<Target>,
         listed: usize,
         config: Config,
@@ -69,6 +71,7 @@ impl<'a> Transfer<'a> {
             stop: Arc::default(),
             options,
             payload,
+            observer,
             start,
             listed,
             messages,
@@ -80,69 +83,68 @@ impl<'a> Transfer<'a> {
     ///
     /// # Errors
     ///
-    /// The payload could not be read.
-    pub fn run(&mut self, observer: &mut Relay<'_>) -> Result<Option<Outcome>, PayloadError> {
-        while observer.check().is_ok() {
+    /// The payload could not be read, or is no longer what it was.
+    pub fn run(&mut self) -> Result<Option<Outcome>, PayloadError> {
+        while self.observer.check().is_ok() {
             // What has been said comes first: what was acknowledged in time is not lost because this thread was late.
             for _ in 0..CAPACITY {
                 let Ok((worker, message)) = self.messages.try_recv() else { break };
-                self.handle(worker, message, observer)?;
+                self.handle(worker, message)?;
             }
             match self.scheduler.poll(Instant::now()) {
                 Step::Assign(worker, range) => self.assign(worker, range),
-                Step::Report(notice) => self.report_notice(notice, observer),
+                Step::Report(notice) => self.report_notice(notice),
                 Step::Wait(until) => {
                     let message = match until {
                         Some(at) => self.messages.recv_deadline(at).ok(),
                         None => self.messages.recv().ok(),
                     };
                     if let Some((worker, message)) = message {
-                        self.handle(worker, message, observer)?;
+                        self.handle(worker, message)?;
                     }
                 }
-                Step::Done(outcome) => return Ok(Some(outcome)),
+                Step::Done(outcome) => {
+                    if outcome == Outcome::Complete {
+                        self.payload.check_unchanged()?;
+                    }
+                    return Ok(Some(outcome));
+                }
             }
         }
         Ok(None)
     }
 
-    fn handle(
-        &mut self,
-        worker: WorkerId,
-        message: Message,
-        observer: &mut Relay<'_>,
-    ) -> Result<(), PayloadError> {
+    fn handle(&mut self, worker: WorkerId, message: Message) -> Result<(), PayloadError> {
         let receiver = listed(self.scheduler.worker(worker));
-        match message {
-            Message::Signal(signal) => self.scheduler.handle(Instant::now(), worker, signal),
+        let event = match message {
+            Message::Signal(signal) => {
+                self.scheduler.handle(Instant::now(), worker, signal);
+                return Ok(());
+            }
             Message::PayloadFailed(error) => return Err(error),
-            Message::Refused => {
-                observer.event(&Event::Refused { receiver, port: self.options.receiver_port })
-            }
+            Message::Refused => Event::Refused { receiver, port: self.options.receiver_port },
             Message::TimedOut { seq, transmissions, waited, refused } => {
-                observer.event(&Event::TimedOut { receiver, seq, transmissions, waited, refused });
+                Event::TimedOut { receiver, seq, transmissions, waited, refused }
             }
-            Message::PacketSent { seq, transmission, payload } => {
-                observer.event(&Event::PacketSent { receiver, seq, transmission, payload: &payload });
+            Message::PacketSent { seq, transmission, ref payload } => {
+                Event::PacketSent { receiver, seq, transmission, payload }
             }
-            Message::PacketReceived { datagram, acked_after } => {
-                observer.event(&Event::PacketReceived { receiver, datagram: &datagram, acked_after });
+            Message::PacketReceived { ref datagram, acked_after } => {
+                Event::PacketReceived { receiver, datagram, acked_after }
             }
-        }
+        };
+        self.observer.event(&event);
         Ok(())
     }
 
     /// Has a range sent by the worker's thread, which is made when it first gets work.
     fn assign(&mut self, worker: WorkerId, range: SeqRange) {
-        let thread = match self.threads[worker.0].take() {
-            Some(thread) => thread,
-            None => match self.spawn(worker) {
-                Ok(thread) => thread,
-                Err(error) => {
-                    let lost = ExitReason::Lost(LossReason::local("thread", &error));
-                    return self.scheduler.handle(Instant::now(), worker, Signal::Exited(lost));
-                }
-            },
+        let thread = match self.threads[worker.0].take().map_or_else(|| self.spawn(worker), Ok) {
+            Ok(thread) => thread,
+            Err(error) => {
+                let lost = ExitReason::Lost(LossReason::local("thread", &error));
+                return self.scheduler.handle(Instant::now(), worker, Signal::Exited(lost));
+            }
         };
         // A thread that has just ended has said so, or will have: it loses the range again.
         let _ = thread.work.send(range);
@@ -150,7 +152,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn spawn(&self, worker: WorkerId) -> io::Result<Thread> {
-        let target = self.scheduler.worker(worker).target();
+        let target = &self.scheduler.worker(worker).target;
         let (work, work_to_do) = channel::bounded(1);
         let sender = Sender {
             worker,
@@ -168,35 +170,34 @@ impl<'a> Transfer<'a> {
         Ok(Thread { handle, work })
     }
 
-    fn report_notice(&self, notice: Notice, observer: &mut Relay<'_>) {
+    fn report_notice(&mut self, notice: Notice) {
         let of = |worker| self.scheduler.worker(worker);
-        match notice {
-            Notice::Lost { worker, unacked_packets } => {
-                if let Some(loss) = of(worker).loss() {
-                    observer.event(&Event::Lost { receiver: listed(of(worker)), loss, unacked_packets });
-                }
-            }
+        let event = match notice {
+            Notice::Lost { worker, unacked_packets } => match &of(worker).loss {
+                Some(loss) => Event::Lost { receiver: listed(of(worker)), loss, unacked_packets },
+                None => return,
+            },
             Notice::Moved { from, to, range, reason } => {
-                let (from, to) = (listed(of(from)), listed(of(to)));
-                observer.event(&Event::Moved { from, to, range, reason });
+                Event::Moved { from: listed(of(from)), to: listed(of(to)), range, reason }
             }
-            Notice::ExpiryLikely { projected } => observer.event(&Event::ExpiryLikely { projected }),
-            Notice::Progress => self.report_progress(observer),
-        }
+            Notice::ExpiryLikely { projected } => Event::ExpiryLikely { projected },
+            Notice::Progress => return self.report_progress(),
+        };
+        self.observer.event(&event);
     }
 
-    fn report_progress(&self, observer: &mut Relay<'_>) {
+    fn report_progress(&mut self) {
         let mut lanes = vec![LaneProgress::default(); self.listed];
         for worker in self.scheduler.workers() {
-            let acked = worker.lane().acked();
-            lanes[worker.target().index.0] = LaneProgress {
+            let acked = worker.lane.acked();
+            lanes[worker.target.index.0] = LaneProgress {
                 acked,
                 assigned: acked.saturating_add(worker.remaining_packets()),
-                retransmissions: worker.lane().counts().retransmissions,
-                lost: worker.loss().is_some(),
+                retransmissions: worker.lane.counts().retransmissions,
+                lost: worker.loss.is_some(),
             };
         }
-        observer.event(&Event::Progress {
+        self.observer.event(&Event::Progress {
             elapsed: self.start.elapsed(),
             acked_bytes: self.scheduler.workers().iter().map(Worker::acked_bytes).sum(),
             payload_bytes: self.payload.len(),
@@ -230,5 +231,5 @@ impl<'a> Transfer<'a> {
 }
 
 fn listed(worker: &Worker) -> Listed<'_> {
-    Listed { index: worker.target().index, receiver: &worker.target().receiver }
+    Listed { index: worker.target.index, receiver: &worker.target.receiver }
 }

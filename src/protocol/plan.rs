@@ -12,20 +12,10 @@ pub const MAX_PAYLOAD_LEN: u64 = u32::MAX as u64 * MAX_PACKET_PAYLOAD as u64;
 /// Which packets each receiver gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    ranges: Vec<SeqRange>,
-    floor: u64,
-}
-
-impl Plan {
-    /// Returns each receiver's range, in list order: contiguous from SEQ 0 and byte 0 on; some may be empty.
-    pub fn ranges(&self) -> &[SeqRange] {
-        &self.ranges
-    }
-
-    /// Returns the minimum number of bytes of each receiver; 0 if one receiver gets all.
-    pub fn floor(&self) -> u64 {
-        self.floor
-    }
+    /// Each receiver's range, in list order: contiguous from SEQ 0 and byte 0 on; some may be empty.
+    pub ranges: Vec<SeqRange>,
+    /// The minimum number of bytes of each receiver; 0 if one receiver gets all.
+    pub floor: u64,
 }
 
 /// Mode 1: shares the payload out among receivers of these latencies, at least one, as [`shares`] does. `None` if it has
@@ -137,13 +127,13 @@ mod tests {
         let latencies = micros(&[335_148, 162_844, 156_857]);
         assert_eq!(shares(5000, &latencies), [963, 1981, 2056]);
         let plan = balanced(5000, &latencies).unwrap();
-        let shown: Vec<_> = plan.ranges().iter().map(|r| (r.first().0, r.end().0 - 1, r.bytes())).collect();
+        let shown: Vec<_> = plan.ranges.iter().map(|r| (r.first().0, r.end().0 - 1, r.bytes())).collect();
         assert_eq!(shown, [(0, 9, 0..963), (10, 29, 963..2944), (30, 50, 2944..5000)]);
         for (range, last, bytes) in [(0, 9, 63), (1, 29, 81), (2, 50, 56)] {
-            let packet = plan.ranges()[range].packet_bytes(Seq(last));
+            let packet = plan.ranges[range].packet_bytes(Seq(last));
             assert_eq!(packet.end - packet.start, bytes);
         }
-        assert_eq!((plan.floor(), packets(&plan)), (500, 51));
+        assert_eq!((plan.floor, packets(&plan)), (500, 51));
     }
 
     #[test]
@@ -186,9 +176,9 @@ mod tests {
     #[test]
     fn one_receiver_gets_all_in_mode_2() {
         let plan = single(250, 3, 1).unwrap();
-        let shown: Vec<_> = plan.ranges().iter().map(|r| (r.first().0, r.end().0, r.bytes())).collect();
+        let shown: Vec<_> = plan.ranges.iter().map(|r| (r.first().0, r.end().0, r.bytes())).collect();
         assert_eq!(shown, [(0, 0, 0..0), (0, 3, 0..250), (3, 3, 250..250)]);
-        assert_eq!((plan.floor(), packets(&plan)), (0, 3));
+        assert_eq!((plan.floor, packets(&plan)), (0, 3));
     }
 
     #[test]
@@ -211,7 +201,7 @@ mod tests {
             balanced(MAX_PAYLOAD_LEN - 1_200 * 100, &micros(&[7; 1_200])),
         ] {
             let plan = plan.unwrap();
-            let last = plan.ranges().last().unwrap();
+            let last = plan.ranges.last().unwrap();
             assert!(packets(&plan) >= u32::MAX - 1_200 && packets(&plan) == last.end().0);
             let seq = Seq(last.end().0 - 1);
             assert_eq!(last.packet_bytes(seq).end, last.bytes().end);
@@ -262,7 +252,7 @@ mod tests {
         check_proportion(len, &latencies, &counts, &of);
         if let Some(plan) = balanced(len, &latencies) {
             check_ranges(&plan, &counts, &of);
-            assert_eq!(plan.floor(), floor);
+            assert_eq!(plan.floor, floor);
         } else {
             assert!(len.div_ceil(100) + receivers as u64 > u64::from(u32::MAX), "{of}");
         }
@@ -329,8 +319,8 @@ mod tests {
 
     fn check_ranges(plan: &Plan, counts: &[u64], of: &str) {
         let (mut seq, mut byte) = (0, 0);
-        assert_eq!(plan.ranges().len(), counts.len());
-        for (range, count) in plan.ranges().iter().zip(counts) {
+        assert_eq!(plan.ranges.len(), counts.len());
+        for (range, count) in plan.ranges.iter().zip(counts) {
             assert_eq!((range.first().0, range.bytes()), (seq, byte..byte + count), "{of}");
             assert_eq!(u64::from(range.packets()), count.div_ceil(100), "{of}");
             (seq, byte) = (range.end().0, byte + count);

@@ -1,6 +1,7 @@
 //! A run of consecutive packets: which SEQs, and which bytes of the payload they carry.
 
 use super::{MAX_PACKET_PAYLOAD, Seq};
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
@@ -16,6 +17,23 @@ pub struct SeqRange {
 /// Returns the number of packets in all of `ranges`, which together are part of one SEQ space.
 pub(super) fn packets_in<'a>(ranges: impl IntoIterator<Item = &'a SeqRange>) -> u32 {
     ranges.into_iter().map(SeqRange::packets).sum()
+}
+
+/// The first `packets` of `ranges`, taken off them.
+pub(super) fn take_front(ranges: &mut VecDeque<SeqRange>, packets: u32) -> VecDeque<SeqRange> {
+    let mut taken = VecDeque::new();
+    let mut wanted = packets;
+    while wanted > 0
+        && let Some(range) = ranges.pop_front()
+    {
+        let (head, tail) = range.split_at(Seq(range.first.saturating_add(wanted)));
+        wanted -= head.packets();
+        taken.push_back(head);
+        if !tail.is_empty() {
+            ranges.push_front(tail);
+        }
+    }
+    taken
 }
 
 impl SeqRange {

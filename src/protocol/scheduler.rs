@@ -8,11 +8,11 @@
     reason = "a WorkerId is an index of the workers, which never change in number"
 )]
 
-use super::range::packets_in;
+use super::range::{packets_in, take_front};
 use super::rto::RtoConfig;
 use super::stop_and_wait::{ExitReason, StopAndWait};
 use super::worker::{Target, Worker};
-use super::{Latency, Seq, SeqRange, TRANSACTION_LIFETIME, Tid, WorkerId};
+use super::{Latency, SeqRange, TRANSACTION_LIFETIME, Tid, WorkerId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -123,25 +123,20 @@ pub struct Scheduler {
     workers: Vec<Worker>,
     config: Config,
     start: Instant,
-    packets: u32,
     notices: VecDeque<Notice>,
     last_tick: Instant,
-    expiry_told: bool,
     outcome: Option<Outcome>,
 }
 
 impl Scheduler {
     /// The work as planned. Times are counted from `start`, the assignment.
     pub fn new(targets: Vec<Target>, config: Config, start: Instant) -> Self {
-        let packets = targets.iter().map(|target| packets_in(&target.ranges)).sum();
         Self {
             workers: targets.into_iter().map(|target| Worker::new(target, start)).collect(),
             config,
             start,
-            packets,
             notices: VecDeque::new(),
             last_tick: start,
-            expiry_told: false,
             outcome: None,
         }
     }
@@ -158,15 +153,15 @@ impl Scheduler {
 
     /// Returns the number of packets in the whole payload.
     pub fn packets(&self) -> u32 {
-        self.packets
+        self.workers.iter().map(|worker| packets_in(&worker.target.ranges)).sum()
     }
 
     /// Makes the machine of a worker's thread. Only a latency that was measured or given makes its first timeout.
     pub fn machine(&self, id: WorkerId) -> StopAndWait {
         let worker = self.worker(id);
         let Config { tid, rto, deadline, .. } = self.config;
-        let ping = worker.target().latency.as_ref().and_then(Latency::measured);
-        StopAndWait::new(tid, rto, Arc::clone(worker.lane()), ping, deadline)
+        let ping = worker.target.latency.as_ref().and_then(Latency::measured);
+        StopAndWait::new(tid, rto, Arc::clone(&worker.lane), ping, deadline)
     }
 
     /// Handles a worker's signal.
@@ -231,7 +226,7 @@ impl Scheduler {
 
     /// Whether every packet of the payload is acknowledged: each of them is one worker's at any time.
     fn is_complete(&self) -> bool {
-        self.workers.iter().map(|worker| packets_in(&worker.acked_ranges())).sum::<u32>() == self.packets
+        self.workers.iter().map(|worker| packets_in(&worker.acked_ranges())).sum::<u32>() == self.packets()
     }
 
     fn next_assignment(&mut self, elapsed: Duration) -> Option<Step> {
@@ -246,7 +241,7 @@ impl Scheduler {
     fn next_tick(&self) -> Option<Instant> {
         let may_rebalance = self.config.rebalance && self.workers.iter().any(Worker::is_idle);
         let rebalance = may_rebalance.then_some(REBALANCE_TICK);
-        let expiry = (self.config.watch_expiry && !self.expiry_told).then_some(EXPIRY_TICK);
+        let expiry = self.config.watch_expiry.then_some(EXPIRY_TICK);
         let tick = [self.config.progress, rebalance, expiry].into_iter().flatten().min();
         self.last_tick.checked_add(tick?)
     }
@@ -255,9 +250,9 @@ impl Scheduler {
         if self.config.progress.is_some() {
             self.notices.push_back(Notice::Progress);
         }
-        if self.config.watch_expiry && !self.expiry_told {
+        if self.config.watch_expiry {
             let projected = self.projected_end(elapsed).filter(|&end| end > TRANSACTION_LIFETIME);
-            self.expiry_told = projected.is_some();
+            self.config.watch_expiry = projected.is_none();
             self.notices.extend(projected.map(|projected| Notice::ExpiryLikely { projected }));
         }
     }
@@ -265,7 +260,7 @@ impl Scheduler {
     /// When the transfer would end at the pace so far, since its start; `None` while no receiver's pace is known.
     fn projected_end(&self, elapsed: Duration) -> Option<Duration> {
         let left = |worker: &Worker| {
-            let pace = worker.lane().time_per_packet()?.max(worker.waiting(elapsed));
+            let pace = worker.lane.time_per_packet()?.max(worker.waiting(elapsed));
             Some(pace.saturating_mul(worker.remaining_packets()))
         };
         let longest = self.workers.iter().filter(|worker| !worker.is_lost()).filter_map(left).max()?;
@@ -306,7 +301,7 @@ impl Scheduler {
         }
     }
 
-    fn give(&mut self, from: WorkerId, to: WorkerId, ranges: &[SeqRange], reason: MoveReason) {
+    fn give(&mut self, from: WorkerId, to: WorkerId, ranges: &VecDeque<SeqRange>, reason: MoveReason) {
         self.workers[to.0].add(ranges);
         self.notices.extend(ranges.iter().map(|&range| Notice::Moved { from, to, range, reason }));
     }
@@ -333,23 +328,6 @@ fn in_proportion(total: u32, weights: &[f64]) -> impl Iterator<Item = u32> {
         let end = (f64::from(total) * *weight / sum).round() as u32;
         Some(end - std::mem::replace(given, end))
     })
-}
-
-/// The first `packets` of `ranges`, taken off them.
-fn take_front(ranges: &mut VecDeque<SeqRange>, packets: u32) -> Vec<SeqRange> {
-    let mut taken = Vec::new();
-    let mut wanted = packets;
-    while wanted > 0
-        && let Some(range) = ranges.pop_front()
-    {
-        let (head, tail) = range.split_at(Seq(range.first().0.saturating_add(wanted)));
-        wanted -= head.packets();
-        taken.push(head);
-        if !tail.is_empty() {
-            ranges.push_front(tail);
-        }
-    }
-    taken
 }
 
 #[cfg(test)]

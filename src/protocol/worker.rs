@@ -1,7 +1,7 @@
 //! One receiver's part of a transfer: which ranges are its own, and how far it has come.
 
 use super::lane::Lane;
-use super::range::packets_in;
+use super::range::{packets_in, take_front};
 use super::{Latency, ListIndex, LossReason, MAX_PACKET_PAYLOAD, Receiver, Seq, SeqRange};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,14 +49,17 @@ impl Target {
 /// A receiver at work. It has at most one active range, which its thread sends; more wait in its queue.
 #[derive(Debug)]
 pub struct Worker {
-    target: Target,
-    lane: Arc<Lane>,
+    /// Who it is.
+    pub target: Target,
+    /// What it shares with its thread.
+    pub lane: Arc<Lane>,
+    /// Why it is lost, if it is.
+    pub loss: Option<LossReason>,
     queue: VecDeque<SeqRange>,
     active: Option<SeqRange>,
     acked: Vec<SeqRange>,
     /// When its active range was assigned, since the start.
     busy_since: Duration,
-    loss: Option<LossReason>,
 }
 
 impl Worker {
@@ -65,21 +68,6 @@ impl Worker {
         let queue = target.ranges.iter().copied().filter(|range| !range.is_empty()).collect();
         let lane = Arc::new(Lane::new(start));
         Self { target, lane, queue, active: None, acked: Vec::new(), busy_since: Duration::ZERO, loss: None }
-    }
-
-    /// Returns who it is.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// Returns what it shares with its thread.
-    pub fn lane(&self) -> &Arc<Lane> {
-        &self.lane
-    }
-
-    /// Returns why it is lost, if it is.
-    pub fn loss(&self) -> Option<&LossReason> {
-        self.loss.as_ref()
     }
 
     /// Returns what is acknowledged, in order of time.
@@ -158,7 +146,7 @@ impl Worker {
     }
 
     /// Gets more work.
-    pub(super) fn add(&mut self, ranges: &[SeqRange]) {
+    pub(super) fn add(&mut self, ranges: &VecDeque<SeqRange>) {
         self.queue.extend(ranges);
     }
 
@@ -177,25 +165,17 @@ impl Worker {
     }
 
     /// Takes the last `packets` of what is movable off it.
-    pub(super) fn split_off_tail(&mut self, packets: u32) -> Vec<SeqRange> {
-        let mut taken = Vec::new();
-        let mut left = packets;
-        while let Some(last) = self.queue.pop_back() {
-            let (kept, tail) = last.split_at(Seq(last.end().0 - left.min(last.packets())));
-            left -= tail.packets();
-            taken.push(tail);
-            if !kept.is_empty() {
-                self.queue.push_back(kept);
-                break;
+    pub(super) fn split_off_tail(&mut self, packets: u32) -> VecDeque<SeqRange> {
+        let queued = packets_in(&self.queue);
+        let kept = take_front(&mut self.queue, queued.saturating_sub(packets));
+        let mut taken = std::mem::replace(&mut self.queue, kept);
+        if let Some(active) = self.active.filter(|_| packets > queued) {
+            let (kept, tail) = active.split_at(self.lane.truncate(packets - queued));
+            self.active = Some(kept);
+            if !tail.is_empty() {
+                taken.push_front(tail);
             }
         }
-        if let Some(active) = self.active.filter(|_| left > 0) {
-            let (kept, tail) = active.split_at(self.lane.truncate(left));
-            self.active = Some(kept);
-            taken.push(tail);
-        }
-        taken.retain(|range| !range.is_empty());
-        taken.reverse();
         taken
     }
 

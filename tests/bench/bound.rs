@@ -94,7 +94,7 @@ fn scaled(microseconds: u64) -> Duration {
 /// The bound of the split that these pings lead to.
 pub fn bound_of_plan(bytes: u64, pings: &[Duration], acks: &[Duration]) -> io::Result<Duration> {
     let plan = plan::balanced(bytes, pings).ok_or(io::ErrorKind::InvalidInput)?;
-    let ends = plan.ranges().iter().zip(acks).map(|(range, ack)| *ack * range.packets());
+    let ends = plan.ranges.iter().zip(acks).map(|(range, ack)| *ack * range.packets());
     Ok(ends.max().unwrap_or_default())
 }
 

@@ -139,7 +139,7 @@ impl<'a> Audit<'a> {
     pub fn new(scenario: &'a Scenario) -> Self {
         let mut seqs = Vec::new();
         let mut receivers = vec![Books::default(); scenario.receivers.len()];
-        for (range, &owner) in scenario.plan().ranges().iter().zip(&scenario.list) {
+        for (range, &owner) in scenario.plan().ranges.iter().zip(&scenario.list) {
             let bytes = range.bytes().start as usize..range.bytes().end as usize;
             let packets = bytes.clone().step_by(100).map(|at| at..bytes.end.min(at + 100));
             seqs.extend(packets.map(|bytes| Packet { bytes, owner, acked_by: None }));

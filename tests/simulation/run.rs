@@ -114,7 +114,7 @@ impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario, mutation: Option<Mutation>, verbose: bool) -> Self {
         let start = scenario.start();
         let forgets_floor = mutation == Some(Mutation::ForgetsFloor);
-        let floor = if forgets_floor { 0 } else { scenario.plan().floor() };
+        let floor = if forgets_floor { 0 } else { scenario.plan().floor };
         let scheduler = scenario.scheduler(floor);
         let thread = |worker| Thread {
             machine: scheduler.machine(WorkerId(worker)),

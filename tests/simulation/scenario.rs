@@ -146,7 +146,7 @@ impl Scenario {
             let Profile { delay, jitter, .. } = self.receivers[receiver];
             f64::from(range.packets()) * delay.as_secs_f64() * (2.0 + jitter)
         };
-        let longest = self.plan().ranges().iter().zip(&self.list).map(seconds).fold(0.0, f64::max);
+        let longest = self.plan().ranges.iter().zip(&self.list).map(seconds).fold(0.0, f64::max);
         self.measuring.as_secs_f64() + longest
     }
 
@@ -203,7 +203,7 @@ impl Scenario {
         let receivers: Vec<Receiver> = self.list.iter().map(listed).collect();
         let (mut targets, merged) = Target::merge(&receivers);
         assert_eq!(merged, self.list);
-        for ((range, &rtt), target) in plan.ranges().iter().zip(&self.latencies).zip(merged) {
+        for ((range, &rtt), target) in plan.ranges.iter().zip(&self.latencies).zip(merged) {
             let latency = self.single.is_none().then_some(Latency { rtt, source });
             targets[target].add_share(*range, latency);
         }

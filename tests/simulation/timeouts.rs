@@ -113,7 +113,7 @@ fn heavy_tailed(scenario: &mut Scenario, _: &mut Rng) {
 }
 
 fn slower_for_a_while(scenario: &mut Scenario, _: &mut Rng) {
-    for (range, receiver) in scenario.plan().ranges().iter().zip(&mut scenario.receivers) {
+    for (range, receiver) in scenario.plan().ranges.iter().zip(&mut scenario.receivers) {
         for (n, nth) in (6..12).flat_map(|n| (1..30).map(move |nth| (n, nth))) {
             receiver.add(When::At { seq: range.first().0 + n, nth }, Fault::Delay(receiver.delay * 19));
         }
@@ -282,7 +282,7 @@ fn first_packets_are_seldom_retransmitted_spuriously_and_soon_when_lost() {
             let first = |scenario: &Scenario| transfer(scenario).first.into_iter().map(Option::unwrap);
             let in_time = Duration::from_secs(3);
             spurious += first(&scenario).filter(|f| f.acked_after < in_time && f.transmissions > 1).count();
-            for (range, receiver) in scenario.plan().ranges().iter().zip(&mut scenario.receivers) {
+            for (range, receiver) in scenario.plan().ranges.iter().zip(&mut scenario.receivers) {
                 lose_first(receiver, range.first().0);
             }
             seconds += first(&scenario).map(|f| f.resent_after.as_secs_f64()).sum::<f64>();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::{LatencySource, ListIndex, LossReason, Receiver, stop_and_wait};
+use crate::protocol::{LatencySource, ListIndex, LossReason, Receiver, Seq, stop_and_wait};
 use crate::testing::{ms, start};
 
 const CONFIG: Config = Config {
@@ -68,7 +68,7 @@ impl World {
 
     /// The worker's thread acknowledges so many packets, each after `pace`.
     fn acknowledge(&mut self, worker: usize, packets: u32, pace: Duration) {
-        let lane = self.scheduler.workers()[worker].lane();
+        let lane = &self.scheduler.workers()[worker].lane;
         for _ in 0..packets {
             lane.claim().unwrap();
             lane.count_ack(self.start + pace * (lane.acked() + 1), pace);
@@ -77,14 +77,14 @@ impl World {
 
     /// All that is left to the worker is acknowledged, and its thread says so.
     fn complete(&mut self, worker: usize) -> Step {
-        let left = self.scheduler.workers()[worker].lane().unclaimed();
+        let left = self.scheduler.workers()[worker].lane.unclaimed();
         self.acknowledge(worker, left, ms(1));
         self.signal(worker, Signal::Completed)
     }
 
     /// The next packet is sent and never acknowledged.
     fn lose(&mut self, worker: usize) -> Step {
-        let _ = self.scheduler.workers()[worker].lane().claim();
+        let _ = self.scheduler.workers()[worker].lane.claim();
         self.signal(worker, lost())
     }
 
@@ -148,7 +148,7 @@ fn a_receiver_counts_as_slow_while_it_is_silent_but_only_since_it_has_work() {
     let mut world = World::new(&[60, 49, 20, 1], CONFIG);
     world.poll();
     let lane = |world: &World, worker: usize, at| {
-        let lane = world.scheduler.workers()[worker].lane();
+        let lane = &world.scheduler.workers()[worker].lane;
         lane.claim().unwrap();
         lane.count_ack(world.start + at, ms(100));
     };
@@ -204,7 +204,7 @@ fn without_failover_the_others_go_on_and_the_end_is_incomplete() {
     assert_eq!(world.notices, [Notice::Lost { worker: WorkerId(0), unacked_packets: 2 }]);
     assert_eq!(world.complete(1), Step::Done(Outcome::Incomplete));
     assert_eq!(world.scheduler.workers()[0].acked_ranges(), [range(0, 3)]);
-    assert_eq!(world.scheduler.workers()[0].loss(), Some(&LossReason::Refused { seq: Seq(0), times: 5 }));
+    assert_eq!(world.scheduler.workers()[0].loss, Some(LossReason::Refused { seq: Seq(0), times: 5 }));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn an_idle_receiver_takes_the_tail_of_the_slowest_and_leaves_the_floor() {
         world.poll();
         world.acknowledge(1, 1, ms(10));
         world.acknowledge(2, 9, ms(90));
-        let _ = world.scheduler.workers()[2].lane().claim();
+        let _ = world.scheduler.workers()[2].lane.claim();
         world.acknowledge(0, 10, ms(10));
         world.now += ms(90);
         world.signal(0, Signal::Completed);
@@ -243,7 +243,7 @@ fn of_several_idle_receivers_the_fastest_takes_work() {
     world.acknowledge(0, 1, ms(900));
     world.acknowledge(1, 1, ms(10));
     world.acknowledge(2, 1, ms(100));
-    let _ = world.scheduler.workers()[2].lane().claim();
+    let _ = world.scheduler.workers()[2].lane.claim();
     world.now += ms(100);
     world.scheduler.handle(world.now, WorkerId(0), Signal::Completed);
     world.signal(1, Signal::Completed);
@@ -254,9 +254,9 @@ fn of_several_idle_receivers_the_fastest_takes_work() {
 fn a_receiver_with_nothing_to_take_does_not_block_rebalancing() {
     let mut world = World::new(&[1, 1, 10], REBALANCING);
     world.poll();
-    let _ = world.scheduler.workers()[1].lane().claim(); // and is silent
+    let _ = world.scheduler.workers()[1].lane.claim(); // and is silent
     world.acknowledge(2, 5, ms(1000));
-    let _ = world.scheduler.workers()[2].lane().claim();
+    let _ = world.scheduler.workers()[2].lane.claim();
     world.now += ms(5500);
     world.complete(0);
     assert_eq!(world.moves().iter().map(|m| (m.0, m.1)).collect::<Vec<_>>(), [(2, 0)]);
@@ -267,7 +267,7 @@ fn rebalancing_ends_when_it_no_longer_pays() {
     let mut world = World::new(&[1, 2], REBALANCING);
     world.poll();
     world.acknowledge(1, 1, ms(100));
-    let _ = world.scheduler.workers()[1].lane().claim();
+    let _ = world.scheduler.workers()[1].lane.claim();
     world.acknowledge(0, 1, ms(900));
     world.now += ms(100);
     let step = world.signal(0, Signal::Completed);
@@ -282,7 +282,7 @@ fn queued_ranges_are_taken_from_the_end_and_keep_their_order() {
     world.poll();
     world.acknowledge(0, 1, ms(1));
     world.acknowledge(1, 1, ms(1));
-    let _ = world.scheduler.workers()[1].lane().claim();
+    let _ = world.scheduler.workers()[1].lane.claim();
     world.now += ms(1);
     world.signal(0, Signal::Completed);
     // Six packets left, three of them go: half of (3, 6) and all of (6, 8).
@@ -362,7 +362,7 @@ fn the_largest_payload_counts_right() {
 fn only_a_latency_that_was_measured_or_given_makes_the_first_timeout() {
     let wait = |source| {
         let mut world = World::new(&[1], CONFIG);
-        let mut targets = vec![world.scheduler.workers()[0].target().clone()];
+        let mut targets = vec![world.scheduler.workers()[0].target.clone()];
         targets[0].latency = Some(Latency { rtt: ms(100), source });
         world.scheduler = Scheduler::new(targets, CONFIG, world.start);
         world.poll();

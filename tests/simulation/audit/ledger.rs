@@ -60,7 +60,7 @@ impl Audit<'_> {
 
     /// What is said of a receiver is what the network has seen.
     fn report(&self, receiver: usize, worker: &Worker) -> Check {
-        let (books, lane) = (&self.receivers[receiver], worker.lane());
+        let (books, lane) = (&self.receivers[receiver], &worker.lane);
         let seqs = |range: SeqRange| range.first().0..range.end().0;
         let mut claimed: Vec<u32> = worker.acked_ranges().into_iter().flat_map(seqs).collect();
         claimed.sort_unstable();

@@ -100,7 +100,7 @@ impl Audit<'_> {
                 }
                 let bytes = |p: &Packet| p.bytes.len() as u64;
                 let after: u64 = self.seqs.iter().filter(|p| p.owner == from).map(bytes).sum();
-                let floor = self.scenario.plan().floor().min(after + range.len());
+                let floor = self.scenario.plan().floor.min(after + range.len());
                 let losses = self.receivers.iter().any(|books| books.lost);
                 ensure(losses || after >= floor, Rule::Floor, "a receiver is left under the floor")
             }
