@@ -150,19 +150,21 @@ impl Sender {
     /// Handles what `recv` has returned; says whether it was the outstanding packet's ack.
     #[inline]
     fn on_received(&mut self, received: io::Result<&[u8]>, now: Instant) -> bool {
-        match received {
-            Ok(datagram) => {
-                let received = self.machine.handle_datagram(now, datagram);
-                if self.trace == Trace::Packets {
-                    self.trace_datagram(datagram, received);
-                }
-                received != Received::Ignored
-            }
+        let datagram = match received {
+            Ok(datagram) => datagram,
             Err(error) => {
                 self.on_error(&error);
-                false
+                return false;
             }
+        };
+        let acked_after = match self.machine.handle_datagram(now, datagram) {
+            Received::Acked(after) => Some(after),
+            Received::Ignored => None,
+        };
+        if self.trace == Trace::Packets {
+            self.tell(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });
         }
+        acked_after.is_some()
     }
 
     #[cold]
@@ -186,15 +188,6 @@ impl Sender {
         if self.trace == Trace::Packets {
             self.tell(Message::PacketSent { seq, transmission, payload: payload.to_vec() });
         }
-    }
-
-    #[cold]
-    fn trace_datagram(&self, datagram: &[u8], received: Received) {
-        let acked_after = match received {
-            Received::Acked(after) => Some(after),
-            Received::Ignored => None,
-        };
-        self.tell(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });
     }
 
     fn tell(&self, message: Message) {

@@ -41,16 +41,12 @@ pub(super) struct Transfer<'a, 'o> {
     listed: usize,
     scheduler: Scheduler,
     stop: Arc<AtomicBool>,
-    /// Those that have got work.
-    threads: Vec<Option<Thread>>,
+    /// The way to each thread. Only those that have got work exist.
+    work: Vec<Option<channel::Sender<SeqRange>>>,
+    threads: Vec<JoinHandle<()>>,
     /// What the threads say, and the end that each of them gets to say it.
     messages: channel::Receiver<(WorkerId, Message)>,
     to_main: channel::Sender<(WorkerId, Message)>,
-}
-
-struct Thread {
-    handle: JoinHandle<()>,
-    work: channel::Sender<SeqRange>,
 }
 
 impl<'a, 'o> Transfer<'a, 'o> {
@@ -65,7 +61,8 @@ impl<'a, 'o> Transfer<'a, 'o> {
     ) -> Self {
         let (to_main, messages) = channel::bounded(CAPACITY);
         Self {
-            threads: targets.iter().map(|_| None).collect(),
+            work: vec![None; targets.len()],
+            threads: Vec::new(),
             scheduler: Scheduler::new(targets, config, start),
             tid: config.tid,
             stop: Arc::default(),
@@ -139,19 +136,19 @@ impl<'a, 'o> Transfer<'a, 'o> {
 
     /// Has a range sent by the worker's thread, which is made when it first gets work.
     fn assign(&mut self, worker: WorkerId, range: SeqRange) {
-        let thread = match self.threads[worker.0].take().map_or_else(|| self.spawn(worker), Ok) {
-            Ok(thread) => thread,
+        let work = match self.work[worker.0].take().map_or_else(|| self.spawn(worker), Ok) {
+            Ok(work) => work,
             Err(error) => {
                 let lost = ExitReason::Lost(LossReason::local("thread", &error));
                 return self.scheduler.handle(Instant::now(), worker, Signal::Exited(lost));
             }
         };
         // A thread that has just ended has said so, or will have: it loses the range again.
-        let _ = thread.work.send(range);
-        self.threads[worker.0] = Some(thread);
+        let _ = work.send(range);
+        self.work[worker.0] = Some(work);
     }
 
-    fn spawn(&self, worker: WorkerId) -> io::Result<Thread> {
+    fn spawn(&mut self, worker: WorkerId) -> io::Result<channel::Sender<SeqRange>> {
         let target = &self.scheduler.worker(worker).target;
         let (work, work_to_do) = channel::bounded(1);
         let sender = Sender {
@@ -166,8 +163,9 @@ impl<'a, 'o> Transfer<'a, 'o> {
             stop: Arc::clone(&self.stop),
         };
         let name = format!("receiver {}", target.index);
-        let handle = thread::Builder::new().name(name).stack_size(SENDER_STACK).spawn(|| sender.run())?;
-        Ok(Thread { handle, work })
+        let thread = thread::Builder::new().name(name).stack_size(SENDER_STACK).spawn(|| sender.run())?;
+        self.threads.push(thread);
+        Ok(work)
     }
 
     fn report_notice(&mut self, notice: Notice) {
@@ -218,13 +216,10 @@ impl<'a, 'o> Transfer<'a, 'o> {
             receivers: self.scheduler.workers().iter().map(ReceiverReport::of).collect(),
         };
         self.stop.store(true, Relaxed);
-        // A thread that has something to say would wait for ever.
-        drop(self.messages);
-        for Thread { handle, work } in self.threads.into_iter().flatten() {
-            drop(work);
-            if report.is_complete() {
-                let _ = handle.join();
-            }
+        // A thread that has something to say, or gets no more work, would wait for ever.
+        drop((self.messages, self.work));
+        if report.is_complete() {
+            self.threads.into_iter().for_each(|thread| _ = thread.join());
         }
         report
     }

@@ -202,16 +202,19 @@ impl Scheduler {
             self.finish(Outcome::Deadline);
             return None;
         }
-        self.rebalance(self.elapsed(now));
+        let elapsed = self.elapsed(now);
+        self.rebalance(elapsed);
         if !self.notices.is_empty() {
             return None;
         }
-        let assignment = self.next_assignment(self.elapsed(now));
+        let mut workers = self.workers.iter_mut().enumerate();
+        let assignment =
+            workers.find_map(|(i, worker)| Some(Step::Assign(WorkerId(i), worker.begin_next(elapsed)?)));
         if assignment.is_none() && !self.workers.iter().any(Worker::is_busy) {
             self.finish(Outcome::Incomplete);
         } else if self.next_tick().is_some_and(|tick| now >= tick) {
             self.last_tick = now;
-            self.tick(self.elapsed(now));
+            self.tick(elapsed);
         }
         assignment
     }
@@ -227,11 +230,6 @@ impl Scheduler {
     /// Whether every packet of the payload is acknowledged: each of them is one worker's at any time.
     fn is_complete(&self) -> bool {
         self.workers.iter().map(|worker| packets_in(&worker.acked_ranges())).sum::<u32>() == self.packets()
-    }
-
-    fn next_assignment(&mut self, elapsed: Duration) -> Option<Step> {
-        let mut workers = self.workers.iter_mut().enumerate();
-        workers.find_map(|(i, worker)| Some(Step::Assign(WorkerId(i), worker.begin_next(elapsed)?)))
     }
 
     fn elapsed(&self, now: Instant) -> Duration {
