@@ -16,7 +16,7 @@ const CLEAR: &str = "\r\x1b[K";
 
 /// Standard output and standard error.
 pub struct Console {
-    out: Box<dyn Write>,
+    out: io::Result<Box<dyn Write>>,
     err: Box<dyn Write>,
     /// What standard error is.
     pub terminal: Terminal,
@@ -48,11 +48,11 @@ impl Console {
             (true, false) => Terminal::Yes,
         };
         // Errors first, should descriptors be scarce.
-        let err = file_of(&io::stderr());
+        let err = file_of(&io::stderr()).unwrap_or_else(|_| Box::new(io::sink()));
         Self::new(file_of(&io::stdout()), err, terminal)
     }
 
-    fn new(out: Box<dyn Write>, err: Box<dyn Write>, terminal: Terminal) -> Self {
+    fn new(out: io::Result<Box<dyn Write>>, err: Box<dyn Write>, terminal: Terminal) -> Self {
         Self { out, err, terminal, start: Instant::now(), drawn: false, failed: None }
     }
 
@@ -66,8 +66,10 @@ impl Console {
     pub fn print(&mut self, text: &str) -> ExitStatus {
         if self.failed.is_none() {
             self.clear();
-            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-            self.failed = written.err();
+            self.failed = match &mut self.out {
+                Ok(out) => out.write_all(text.as_bytes()).and_then(|()| out.flush()).err(),
+                Err(error) => Some(std::mem::replace(error, ErrorKind::Other.into())),
+            };
         }
         ExitStatus::Success
     }
@@ -119,12 +121,13 @@ impl Console {
 }
 
 /// The stream as a separate file: the buffers, locks and line endings of std's streams are not needed, and would be some
-/// 15 KB of the program. If there are no more descriptors, an empty buffer, which every write finds full.
-fn file_of(stream: &impl AsFd) -> Box<dyn Write> {
-    match stream.as_fd().try_clone_to_owned() {
-        Ok(descriptor) => Box::new(File::from(descriptor)),
-        Err(_) => Box::new(<&mut [u8]>::default()),
-    }
+/// 15 KB of the program.
+///
+/// # Errors
+///
+/// There are no more descriptors.
+fn file_of(stream: &impl AsFd) -> io::Result<Box<dyn Write>> {
+    Ok(Box::new(File::from(stream.as_fd().try_clone_to_owned()?)))
 }
 
 #[cfg(test)]
@@ -168,7 +171,7 @@ pub mod tests {
     /// A console, and what it wrote to standard output and standard error.
     pub fn console(terminal: Terminal) -> (Console, Written, Written) {
         let (out, err) = (Written::default(), Written::default());
-        (Console::new(Box::new(out.clone()), Box::new(err.clone()), terminal), out, err)
+        (Console::new(Ok(Box::new(out.clone())), Box::new(err.clone()), terminal), out, err)
     }
 
     #[test]
@@ -196,7 +199,7 @@ pub mod tests {
                 [(ExitStatus::Success, ExitStatus::Output), (ExitStatus::Incomplete, ExitStatus::Incomplete)]
             {
                 let err = Written::default();
-                let mut console = Console::new(Box::new(Full(kind)), Box::new(err.clone()), Terminal::No);
+                let mut console = Console::new(Ok(Box::new(Full(kind))), Box::new(err.clone()), Terminal::No);
                 console.print("asked for\n");
                 console.print("more\n");
                 assert_eq!(console.finish(status), expected);
@@ -206,10 +209,24 @@ pub mod tests {
     }
 
     #[test]
+    fn without_a_descriptor_for_standard_output_the_reason_is_named_if_it_was_needed() {
+        for (text, status) in [("", ExitStatus::Success), ("asked for\n", ExitStatus::Output)] {
+            let err = Written::default();
+            let out = Err(io::Error::from_raw_os_error(24));
+            let mut console = Console::new(out, Box::new(err.clone()), Terminal::No);
+            if !text.is_empty() {
+                console.print(text);
+            }
+            assert_eq!(console.finish(ExitStatus::Success), status);
+            assert_eq!(err.text().contains("standard output: Too many open files"), !text.is_empty());
+        }
+    }
+
+    #[test]
     fn a_lost_line_on_standard_error_changes_nothing() {
         let out = Written::default();
         let mut console =
-            Console::new(Box::new(out.clone()), Box::new(Full(ErrorKind::StorageFull)), Terminal::No);
+            Console::new(Ok(Box::new(out.clone())), Box::new(Full(ErrorKind::StorageFull)), Terminal::No);
         console.write_line(format_args!("a line"));
         console.print("asked for\n");
         assert_eq!(console.finish(ExitStatus::Success), ExitStatus::Success);
