@@ -212,7 +212,7 @@ mod tests {
     use crate::protocol::lane::Lane;
     use crate::protocol::message::MAX_ACK_LEN;
     use crate::protocol::rto::RtoConfig;
-    use crate::testing::{ack, start};
+    use crate::testing::{ack, ms, start};
     use std::net::UdpSocket;
 
     const TID: u64 = u64::MAX;
@@ -303,5 +303,80 @@ mod tests {
         assert!(matches!(last, Some(Message::Signal(Signal::Exited(ExitReason::Stopped)))));
         receiver.set_nonblocking(true).unwrap();
         assert!(receiver.recv(&mut [0; 200]).is_err());
+    }
+
+    /// All that a sender says whose timeouts are short and whose receiver acknowledges nothing, and its last word.
+    fn says(
+        mut sender: Sender,
+        work: &channel::Sender<SeqRange>,
+        give_up: u64,
+    ) -> (Vec<Message>, ExitReason) {
+        let lane = Arc::new(Lane::new(start()));
+        lane.set_range(Seq(LAST), Seq(LAST + 1));
+        let config = RtoConfig { first_timeout: ms(1), fixed: true, give_up: ms(give_up) };
+        sender.machine = StopAndWait::new(Tid(TID), config, lane, None, None);
+        let (to_main, messages) = channel::unbounded();
+        sender.messages = to_main;
+        work.send(range()).unwrap();
+        sender.run();
+        let mut said: Vec<_> = messages.iter().map(|(_, message)| message).collect();
+        match said.pop() {
+            Some(Message::Signal(Signal::Exited(reason))) => (said, reason),
+            _ => panic!("it ended without a reason"),
+        }
+    }
+
+    #[test]
+    fn a_closed_port_is_told_once_and_then_loses_the_receiver() {
+        let (mut sender, _, work, _receiver) = sender();
+        sender.trace = Trace::Timeouts;
+        // A port of an address that no other test binds, so that it stays closed.
+        sender.target = UdpSocket::bind("127.3.9.1:0").unwrap().local_addr().unwrap();
+        let (said, reason) = says(sender, &work, 3_600_000);
+        assert_eq!(reason, ExitReason::Lost(LossReason::Refused { seq: Seq(LAST), times: 5 }));
+        assert_eq!(said.iter().filter(|message| matches!(message, Message::Refused)).count(), 1);
+        let again = |message: &&Message| matches!(message, Message::TimedOut { refused: true, .. });
+        assert_eq!((said.iter().filter(again).count(), said.len()), (4, 5));
+    }
+
+    #[test]
+    fn silence_is_no_error_and_no_trace_means_no_word() {
+        let (mut sender, _, work, _receiver) = sender();
+        sender.trace = Trace::Off;
+        let (said, reason) = says(sender, &work, 20);
+        assert!(
+            matches!(reason, ExitReason::Lost(LossReason::Silent { last_error: None, .. })),
+            "{reason:?}"
+        );
+        assert!(said.is_empty());
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_named_when_the_receiver_is_lost() {
+        let (mut sender, _messages, _work, _receiver) = sender();
+        let now = Instant::now();
+        sender.machine.begin(range());
+        sender.machine.poll(now);
+        sender.on_error(&io::Error::from_raw_os_error(101));
+        sender.on_error(&ErrorKind::WouldBlock.into());
+        let Step::Ended(ExitReason::Lost(reason)) = sender.machine.poll(now + ms(4 * 3_600_000)) else {
+            panic!("it is not given up")
+        };
+        assert!(reason.to_string().ends_with(" (last error: Network is unreachable)"), "{reason}");
+    }
+
+    #[test]
+    fn an_ack_is_all_that_is_received_at_one_time() {
+        let (mut sender, _messages, _work, receiver) = sender();
+        let mut socket = AckSocket::connect(None, sender.target).unwrap();
+        let now = Instant::now();
+        sender.machine.begin(range());
+        sender.machine.poll(now);
+        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
+        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
+        receiver.send_to(&ack(TID, LAST), from).unwrap();
+        receiver.send_to(b"the next packet's", from).unwrap();
+        assert!(sender.receive(&mut socket, now - ms(9000), ms(1000)).is_ok());
+        assert_eq!(socket.receive_pending().unwrap(), b"the next packet's");
     }
 }
