@@ -7,7 +7,7 @@ use crate::error::PayloadError;
 use crate::options::Trace;
 use crate::payload::{BlockReader, Payload};
 use crate::protocol::scheduler::Signal;
-use crate::protocol::stop_and_wait::{ExitReason, Received, Step, StopAndWait};
+use crate::protocol::stop_and_wait::{ExitReason, Step, StopAndWait};
 use crate::protocol::{LossReason, Seq, SeqRange, WorkerId};
 use crate::text::OsMessage;
 use crate::udp::{self, AckSocket};
@@ -157,10 +157,7 @@ impl Sender {
                 return false;
             }
         };
-        let acked_after = match self.machine.handle_datagram(now, datagram) {
-            Received::Acked(after) => Some(after),
-            Received::Ignored => None,
-        };
+        let acked_after = self.machine.handle_datagram(now, datagram);
         if self.trace == Trace::Packets {
             self.tell(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });
         }

@@ -55,15 +55,6 @@ pub enum ExitReason {
     Stopped,
 }
 
-/// What a datagram was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// The outstanding packet's ack, this long after its last transmission.
-    Acked(Duration),
-    /// Anything else. Counted; the outstanding packet stays outstanding.
-    Ignored,
-}
-
 /// The machine of one receiver, for the whole transfer: ranges come and go, what it knows of the round trip stays.
 #[derive(Debug)]
 pub struct StopAndWait {
@@ -192,11 +183,15 @@ impl StopAndWait {
         self.packet.encode(seq, payload)
     }
 
-    /// Handles a datagram that came at `now`. Only the outstanding SEQ's ack makes way for the next packet.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
+    /// Handles a datagram that came at `now`. Only the outstanding SEQ's ack makes way for the next packet; how long after its
+    /// last transmission it came is returned. Anything else is counted, and the packet stays outstanding.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Option<Duration> {
         match self.outstanding {
-            Some(out) if self.packet.is_acked_by(out.seq, datagram) => self.on_ack(out, now),
-            _ => self.on_other_datagram(now, datagram),
+            Some(out) if self.packet.is_acked_by(out.seq, datagram) => Some(self.on_ack(out, now)),
+            _ => {
+                self.on_other_datagram(now, datagram);
+                None
+            }
         }
     }
 
@@ -266,7 +261,7 @@ impl StopAndWait {
         self.give_up + self.resent.map_or(Duration::ZERO, |resent| resent.held_up)
     }
 
-    fn on_ack(&mut self, out: Outstanding, now: Instant) -> Received {
+    fn on_ack(&mut self, out: Outstanding, now: Instant) -> Duration {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
         if let Some(Retransmission { second_sent, held_up }) = self.resent.take() {
@@ -283,14 +278,14 @@ impl StopAndWait {
         self.refusals = 0;
         self.last_error = None;
         self.lane.count_ack(now, round_trip);
-        Received::Acked(after)
+        after
     }
 
     /// A second ack of a retransmitted SEQ shows that its first transmission had arrived, so the first ack was for that. It
     /// comes as much later as the second transmission left; what comes sooner may be a duplicate that the network has made of
     /// the only ack.
     #[cold]
-    fn on_other_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
+    fn on_other_datagram(&mut self, now: Instant, datagram: &[u8]) {
         let ack = Ack::parse(datagram).filter(|ack| ack.tid == self.tid);
         let is_second = |resent: &mut Retransmitted| {
             ack.is_some_and(|ack| ack.seq == resent.seq) && now >= resent.acked + resent.interval / 2
@@ -303,7 +298,6 @@ impl StopAndWait {
             }
         }
         self.lane.count_ignored();
-        Received::Ignored
     }
 
     fn on_sample(&mut self, round_trip: Duration) {

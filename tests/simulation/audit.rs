@@ -11,7 +11,6 @@ use crate::loopback::wire;
 use mdalp::protocol::Seq;
 use mdalp::protocol::lane::Counts;
 use mdalp::protocol::rto::MIN_RTO;
-use mdalp::protocol::stop_and_wait::Received;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::time::{Duration, Instant};
@@ -294,13 +293,13 @@ impl<'a> Audit<'a> {
         &mut self,
         now: Instant,
         receiver: usize,
-        (datagram, received): (&[u8], Received),
+        (datagram, received): (&[u8], Option<Duration>),
         after: Option<Seq>,
         network: &Network,
     ) -> Check {
         let before = self.receivers[receiver].outstanding;
         let own = before.filter(|out| self.acks(datagram, out.seq));
-        if received == Received::Ignored {
+        if received.is_none() {
             ensure(own.is_none(), Rule::Ends, "an ack is ignored")?;
             self.may_be_second_ack(now, receiver, datagram);
             let unmoved = after == before.map(|out| out.seq);

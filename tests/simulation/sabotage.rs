@@ -6,7 +6,7 @@ use super::run;
 use super::scenario::Scenario;
 use crate::loopback::wire;
 use mdalp::protocol::LossReason;
-use mdalp::protocol::stop_and_wait::{ExitReason, Received, Step, StopAndWait};
+use mdalp::protocol::stop_and_wait::{ExitReason, Step, StopAndWait};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -98,17 +98,22 @@ impl Mutant {
         step
     }
 
-    pub fn handle_datagram(&mut self, machine: &mut StopAndWait, now: Instant, datagram: &[u8]) -> Received {
+    pub fn handle_datagram(
+        &mut self,
+        machine: &mut StopAndWait,
+        now: Instant,
+        datagram: &[u8],
+    ) -> Option<Duration> {
         let Some(mutation) = self.mutation else { return machine.handle_datagram(now, datagram) };
         let ack = wire::parse_ack(datagram);
         let own = machine.outstanding().map(|seq| (self.tid, seq.0));
         let received = match mutation {
             Mutation::TakesAnyAck if ack.is_some() => self.fake_ack(machine, now),
-            Mutation::IgnoresAcks if ack.is_some() => Received::Ignored,
-            Mutation::CountsNoJunk if ack != own => Received::Ignored,
+            Mutation::IgnoresAcks if ack.is_some() => None,
+            Mutation::CountsNoJunk if ack != own => None,
             _ => machine.handle_datagram(now, datagram),
         };
-        if received == Received::Ignored {
+        if received.is_none() {
             self.junk += 1;
             self.stale_ack |= ack.is_some_and(|(tid, _)| tid == self.tid);
         }
@@ -116,7 +121,7 @@ impl Mutant {
     }
 
     /// Makes the machine believe that the outstanding packet is acknowledged.
-    fn fake_ack(&self, machine: &mut StopAndWait, now: Instant) -> Received {
+    fn fake_ack(&self, machine: &mut StopAndWait, now: Instant) -> Option<Duration> {
         let seq = machine.outstanding().map_or(0, |seq| seq.0);
         machine.handle_datagram(now, &wire::ack(self.tid, seq))
     }

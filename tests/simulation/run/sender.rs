@@ -6,7 +6,7 @@ use crate::simulation::audit::{Check, Violation};
 use crate::simulation::network::{Arrival, Arrivals};
 use crate::simulation::tally::Class;
 use mdalp::protocol::scheduler::Signal;
-use mdalp::protocol::stop_and_wait::{ExitReason, Received, Step, first_slice};
+use mdalp::protocol::stop_and_wait::{ExitReason, Step, first_slice};
 use mdalp::protocol::{LossReason, Seq, SeqRange, WorkerId};
 use std::ops::Range;
 
@@ -110,35 +110,36 @@ impl Simulation<'_> {
     /// whether there was any.
     fn receive(&mut self, worker: usize) -> Result<bool, Violation> {
         let mut any = false;
-        while let Some(received) = self.receive_one(worker)? {
+        while let Some(acked) = self.receive_one(worker)? {
             any = true;
-            if received != Received::Ignored || self.now < self.threads[worker].until {
+            if acked || self.now < self.threads[worker].until {
                 break;
             }
         }
         Ok(any)
     }
 
-    fn receive_one(&mut self, worker: usize) -> Result<Option<Received>, Violation> {
+    /// Receives one datagram, if any is waiting; returns whether it was the outstanding packet's ack.
+    fn receive_one(&mut self, worker: usize) -> Result<Option<bool>, Violation> {
         let thread = &mut self.threads[worker];
         if std::mem::take(&mut thread.pending_refusal) {
             trace!(self, "receiver {worker} refuses");
             thread.machine.handle_refusal();
             self.audit.refused(worker);
-            return Ok(Some(Received::Ignored));
+            return Ok(Some(false));
         }
         let Some(datagram) = thread.inbox.pop_front() else { return Ok(None) };
         let outstanding = thread.machine.outstanding();
         let ack = wire::parse_ack(&datagram).filter(|&(tid, _)| tid == self.scenario.tid.0);
         if ack.is_some_and(|(_, seq)| Some(Seq(seq)) == outstanding && !self.network.has(worker, Seq(seq))) {
             // A receiver that lies: no client can tell.
-            return Ok(Some(Received::Ignored));
+            return Ok(Some(false));
         }
         let received = thread.mutant.handle_datagram(&mut thread.machine, self.now, &datagram);
         let after = thread.machine.outstanding();
         trace!(self, "from receiver {worker}: {}: {received:?}", datagram.escape_ascii());
         self.audit.received(self.now, worker, (&datagram, received), after, &self.network)?;
-        Ok(Some(received))
+        Ok(Some(received.is_some()))
     }
 
     /// Blocks in `recv` until the wait, or its first slice, ends.
