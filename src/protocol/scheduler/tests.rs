@@ -338,6 +338,18 @@ fn progress_and_expiry_are_told_in_time_and_expiry_once() {
 }
 
 #[test]
+fn an_expiry_is_likely_only_beyond_the_lifetime() {
+    for (packets, told) in [(90, 0), (91, 1)] {
+        let mut world = World::new(&[packets], Config { watch_expiry: true, ..CONFIG });
+        world.poll();
+        world.acknowledge(0, 1, ms(1000));
+        world.now += ms(1000);
+        world.poll();
+        assert_eq!(world.notices.len(), told, "{packets} s");
+    }
+}
+
+#[test]
 fn a_lost_receiver_does_not_count_in_the_projection() {
     let mut world = World::new(&[1000, 10], Config { failover: false, watch_expiry: true, ..CONFIG });
     world.poll();
