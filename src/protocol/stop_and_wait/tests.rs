@@ -466,3 +466,10 @@ fn the_first_refusal_in_a_row_is_told() {
     assert_eq!((end, firsts), (Step::Idle, vec![true, false, true, false]));
     assert!(!world.machine.is_refused());
 }
+
+#[test]
+fn waits_of_more_than_a_quarter_second_are_taken_in_two_slices() {
+    for (wait, slice) in [(0, 0), (249, 249), (250, 250), (256, 224), (8000, 7000)] {
+        assert_eq!(first_slice(ms(wait)), ms(slice), "{wait} ms");
+    }
+}
