@@ -167,7 +167,12 @@ impl StopAndWait {
         let Some(out) = &mut self.outstanding else { return self.poll(now) };
         match &mut self.resent {
             None => out.first_sent = now,
-            Some(resent) => resent.held_up += now.saturating_duration_since(out.last_sent),
+            Some(resent) => {
+                resent.held_up += now.saturating_duration_since(out.last_sent);
+                if out.transmissions == 2 {
+                    resent.second_sent = now;
+                }
+            }
         }
         out.last_sent = now;
         let out = *out;
@@ -269,8 +274,8 @@ impl StopAndWait {
             self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
             let resent = Retransmitted { seq: out.seq, round_trip, interval, acked: now };
-            // While the sender was held up, the ack may have been waiting here.
-            self.retransmitted = held_up.is_zero().then_some(resent);
+            // While the sender was held up, the ack may have been waiting here. A trace holds it up for microseconds.
+            self.retransmitted = (held_up <= round_trip / 8).then_some(resent);
         } else {
             self.on_sample(round_trip);
         }

@@ -322,7 +322,7 @@ impl<'a> Audit<'a> {
         let rtt = now.saturating_duration_since(out.first_sent);
         let interval = out.second_sent - out.first_sent;
         if out.transmissions > 1 {
-            books.resent = out.held_up.is_zero().then_some((out.seq, rtt, now + interval / 2));
+            books.resent = (out.held_up <= rtt / 8).then_some((out.seq, rtt, now + interval / 2));
         } else {
             books.sample(rtt);
         }
