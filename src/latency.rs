@@ -1,16 +1,19 @@
 //! How far away each receiver is: the mean of three ICMP echoes, or of three UDP probes where the kernel sends no
 //! pings. The only file that names ping_rs. An unavailable latency never fails a transfer.
 #![expect(clippy::disallowed_methods, reason = "its own threads and channels, which end with the measuring")]
+#![expect(clippy::indexing_slicing, reason = "the indexes that `echoes` makes of the receivers")]
 
 use crate::event::{Event, Relay};
 use crate::report::{Latency, LatencySource};
 use crate::text::{OsMessage, TrimmedSeconds};
 use crate::udp;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use ping_rs::PingError;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,7 +63,7 @@ pub(crate) fn measure(
     deadline: Option<Instant>,
     observer: &mut Relay<'_>,
 ) -> Vec<Latency> {
-    let ping: Option<Probe> = if bind.is_none() { Some(icmp_echo) } else { None };
+    let ping: Probe = if bind.is_none() { icmp_echo } else { udp_probe };
     measure_by(Method { ping, probe: udp_probe, bind, extra_wait }, receivers, deadline, observer)
 }
 
@@ -82,8 +85,8 @@ fn measure_by(
 /// How receivers are probed.
 #[derive(Clone, Copy)]
 struct Method {
-    /// By ICMP; `None` if that is out of the question.
-    ping: Option<Probe>,
+    /// By ICMP, or by UDP if that is out of the question.
+    ping: Probe,
     /// By UDP, where the kernel does not send the ping.
     probe: Probe,
     /// The local address to send from.
@@ -179,12 +182,8 @@ fn report_fallbacks(replies: &[Vec<Reply>], window: Duration, observer: &mut Rel
 }
 
 /// The echoes to send, each receiver's place and address: every receiver is asked once before any is asked again.
-fn echoes(receivers: &[IpAddr]) -> Receiver<(usize, IpAddr)> {
-    let (to, echoes) = unbounded();
-    for _ in 0..ECHOES {
-        receivers.iter().copied().enumerate().for_each(|echo| _ = to.send(echo));
-    }
-    echoes
+fn echoes(receivers: &[IpAddr]) -> Arc<[(usize, IpAddr)]> {
+    (0..ECHOES).flat_map(|_| receivers.iter().copied().enumerate()).collect()
 }
 
 /// Decides when to start another thread: the first immediately, the next whenever no answer came for a pause. Receivers
@@ -207,14 +206,14 @@ impl Starter {
         Self { end, echoes, max, started: 0, pause: MAX_PAUSE.min(pause), next: now }
     }
 
-    /// When to start the next thread, perhaps now; `None` if no more are needed or the time is up. `left` is the number of
-    /// echoes that no thread has taken on.
-    fn next(&mut self, now: Instant, left: usize) -> Option<Instant> {
-        if now >= self.end || left == 0 || self.started >= self.max {
+    /// When to start the next thread, perhaps now; `None` if no more are needed or the time is up. `taken` is the number of
+    /// echoes that threads have taken on.
+    fn next(&mut self, now: Instant, taken: usize) -> Option<Instant> {
+        if now >= self.end || taken >= self.echoes || self.started >= self.max {
             return None;
         }
         // A thread that has yet to begin lacks the processor; another would compete with it.
-        if now >= self.next && self.echoes - left < self.started {
+        if now >= self.next && taken < self.started {
             self.pause_from(now);
         }
         Some(self.next)
@@ -235,26 +234,30 @@ impl Starter {
 /// for, so that sockets here do not take descriptors from the transfer.
 fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Instant) -> Vec<Vec<Reply>> {
     let echoes = echoes(receivers);
+    // What the threads count up to take one on each; more than there are once they find none left.
+    let taken = Arc::new(AtomicUsize::new(0));
     let (to, incoming) = unbounded();
     let mut to = Some(to);
     let mut last_taken = Instant::now();
     let mut starter = Starter::new(receivers.len(), last_taken, end);
     let mut replies = vec![Vec::new(); receivers.len()];
-    let (mut unanswered, mut slowest) = (receivers.len(), Duration::ZERO);
     let mut not_asked = "no time left to ask".to_owned();
     loop {
-        let (now, left) = (Instant::now(), echoes.len());
-        if left > 0 {
+        let (now, asked) = (Instant::now(), taken.load(Relaxed));
+        let next = starter.next(now, asked);
+        if asked < echoes.len() {
             last_taken = now;
-        } else if unanswered == 0 && receivers.len() <= THREADS {
+        } else if receivers.len() <= THREADS && replies.iter().all(|replies| latency(replies).is_some()) {
+            let answers = replies.iter().flatten().filter_map(|reply| latency(slice::from_ref(reply)));
+            let slowest = answers.map(|latency| latency.rtt).max().unwrap_or_default();
             until = until.min(last_taken + (method.extra_wait)(slowest));
         }
-        let next = starter.next(now, left);
         if let Some(to) = &to
             && next.is_some_and(|at| at <= now)
         {
-            let (echoes, to, first) = (echoes.clone(), to.clone(), starter.started == 0);
-            let probe = move || probe_in_turn(method, first, &echoes, end, &to);
+            let (echoes, taken, to) = (Arc::clone(&echoes), Arc::clone(&taken), to.clone());
+            let first = starter.started == 0;
+            let probe = move || probe_in_turn(method, first, &echoes, &taken, end, &to);
             if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(probe) {
                 not_asked = format!("no thread: {}", OsMessage(&error));
                 starter.max = 0;
@@ -269,18 +272,13 @@ fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Inst
         match incoming.recv_deadline(wake) {
             Ok((index, reply)) => {
                 starter.pause_from(Instant::now());
-                let Some(replies) = replies.get_mut(index) else { continue };
-                if let Some(Latency { rtt, .. }) = latency(slice::from_ref(&reply)) {
-                    slowest = slowest.max(rtt);
-                    unanswered -= usize::from(latency(replies).is_none());
-                }
-                replies.push(reply);
+                replies[index].push(reply);
             }
             Err(RecvTimeoutError::Timeout) if wake < until => {}
             Err(_) => break,
         }
     }
-    for replies in replies.iter_mut().skip(starter.echoes - echoes.len()) {
+    for replies in replies.iter_mut().skip(taken.load(Relaxed)) {
         replies.push(Reply::Error(not_asked.clone()));
     }
     replies
@@ -298,24 +296,26 @@ fn extra_wait(slowest: Duration) -> Duration {
 fn probe_in_turn(
     method: Method,
     first: bool,
-    echoes: &Receiver<(usize, IpAddr)>,
+    echoes: &[(usize, IpAddr)],
+    taken: &AtomicUsize,
     end: Instant,
     to: &Sender<(usize, Reply)>,
 ) {
     let host = Ipv4Addr::LOCALHOST.into();
-    if first && !matches!(method.ping.map(|ping| ping(host, None, MIN_WAIT)), Some(Reply::Icmp(_))) {
+    if first && matches!((method.ping)(host, method.bind, MIN_WAIT), Reply::Refused(_)) {
         (method.probe)(host, method.bind, MIN_WAIT);
     }
     while let Some(wait) = time_left(end)
-        && let Ok((index, address)) = echoes.try_recv()
+        && let Some(&(index, address)) = echoes.get(taken.fetch_add(1, Relaxed))
     {
-        let mut reply = method.ping.map(|ping| ping(address, method.bind, wait));
-        if let Some(refused @ Reply::Refused(_)) = reply {
-            drop(to.send((index, refused)));
-            reply = None;
+        let mut reply = (method.ping)(address, method.bind, wait);
+        if matches!(reply, Reply::Refused(_))
+            && let Some(wait) = time_left(end)
+        {
+            drop(to.send((index, reply)));
+            reply = (method.probe)(address, method.bind, wait);
         }
-        let reply = reply.or_else(|| Some((method.probe)(address, method.bind, time_left(end)?)));
-        if reply.is_some_and(|reply| to.send((index, reply)).is_err()) {
+        if to.send((index, reply)).is_err() {
             return;
         }
     }

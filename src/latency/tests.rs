@@ -46,8 +46,8 @@ fn give_away(_: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
 
 const BY_ICMP: Method =
     // For an hour, so that a busy machine loses no sample.
-    Method { ping: Some(icmp), probe: give_away, bind: None, extra_wait: |_| HOUR };
-const BY_UDP: Method = Method { ping: Some(refuse), probe: udp, ..BY_ICMP };
+    Method { ping: icmp, probe: give_away, bind: None, extra_wait: |_| HOUR };
+const BY_UDP: Method = Method { ping: refuse, probe: udp, ..BY_ICMP };
 
 /// What the observer is told: the line, and before it "warning: " if it is one.
 fn note(lines: &mut Vec<String>) -> impl FnMut(&Event<'_>) -> ControlFlow<()> {
@@ -116,7 +116,7 @@ fn many_receivers_are_asked_three_times_each_too() {
     let receivers: Vec<_> = (1..=99).map(host).collect();
     for method in [BY_ICMP, BY_UDP] {
         let (to, replies) = unbounded();
-        probe_in_turn(method, true, &echoes(&receivers), Instant::now() + HOUR, &to);
+        probe_in_turn(method, true, &echoes(&receivers), &AtomicUsize::new(0), Instant::now() + HOUR, &to);
         drop(to);
         let mut answers = [0; 99];
         replies.iter().filter(|(_, reply)| !matches!(reply, Reply::Refused(_))).for_each(|(index, reply)| {
@@ -154,7 +154,7 @@ fn only_those_whose_ping_is_refused_are_probed() {
         7 => Reply::Refused(97),
         _ => answer(address, Reply::Icmp),
     };
-    let (latencies, lines) = run(Method { ping: Some(ping), ..BY_UDP }, &[host(7), host(8)]);
+    let (latencies, lines) = run(Method { ping, ..BY_UDP }, &[host(7), host(8)]);
     assert_eq!(latencies[0].source, LatencySource::UdpProbe(3));
     assert_eq!(latencies[1].source, LatencySource::Icmp(3));
     assert_eq!(
@@ -172,7 +172,7 @@ fn a_local_address_to_send_from_means_probes_from_it_and_no_word_of_pings() {
         assert_eq!(bind, Some(host(250)));
         answer(address, Reply::Udp)
     };
-    let (latencies, lines) = run(Method { ping: None, probe, bind: Some(host(250)), ..BY_ICMP }, &[host(1)]);
+    let (latencies, lines) = run(Method { ping: probe, probe, bind: Some(host(250)), ..BY_ICMP }, &[host(1)]);
     assert_eq!(latencies, [known(ms(1), LatencySource::UdpProbe(3))]);
     assert_eq!(lines, [""; 0]);
 }
@@ -185,7 +185,7 @@ fn a_receiver_that_nothing_may_be_sent_to_is_not_blamed_on_the_permission_to_pin
         _ => answer(address, Reply::Icmp),
     };
     let probe: Probe = |_, _, _| Reply::Error("Permission denied".to_owned());
-    let (_, lines) = run(Method { ping: Some(ping), probe, ..BY_ICMP }, &[host(7), host(8)]);
+    let (_, lines) = run(Method { ping, probe, ..BY_ICMP }, &[host(7), host(8)]);
     assert_eq!(
         lines,
         ["warning: 1 of 2 receivers did not answer within 1 s (Permission denied); \
@@ -208,7 +208,7 @@ fn silence_is_reported_in_one_line_with_what_else_went_wrong() {
 
 #[test]
 fn after_the_deadline_no_receiver_is_asked() {
-    let method = Method { ping: Some(give_away), ..BY_ICMP };
+    let method = Method { ping: give_away, ..BY_ICMP };
     let mut lines = Vec::new();
     let latencies =
         measure_by(method, &[host(1)], Some(Instant::now()), &mut Relay::new(&mut note(&mut lines)));
@@ -222,7 +222,7 @@ fn after_the_deadline_no_receiver_is_asked() {
 
 #[test]
 fn every_receiver_is_asked_once_before_any_is_asked_again() {
-    let order: Vec<_> = echoes(&[host(1), host(2)]).iter().collect();
+    let order: Vec<_> = echoes(&[host(1), host(2)]).iter().copied().collect();
     let round = [(0, host(1)), (1, host(2))];
     assert_eq!(order, [round, round, round].concat());
 }
@@ -238,7 +238,7 @@ fn starts(receivers: usize, end: u64, work: impl Fn(u64, usize) -> (usize, bool)
         if answered {
             starter.pause_from(start + ms(now));
         }
-        let Some(next) = starter.next(start + ms(now), starter.echoes - taken) else { break };
+        let Some(next) = starter.next(start + ms(now), taken) else { break };
         assert!(next <= start + ms(now) + MAX_PAUSE);
         if next <= start + ms(now) {
             at.push(now);
@@ -296,7 +296,7 @@ fn get_stuck(address: IpAddr, _: Option<IpAddr>, _: Duration) -> Reply {
 fn a_thread_that_does_not_come_back_is_not_waited_for() {
     let held = hold();
     let end = Instant::now() + ms(100);
-    let method = Method { ping: Some(get_stuck), ..BY_ICMP };
+    let method = Method { ping: get_stuck, ..BY_ICMP };
     let replies = probe_all(method, &[host(1), host(200)], end, end);
     // Were it waited for, this test would never end.
     assert_eq!(latency(&replies[1]), None);
@@ -312,8 +312,7 @@ fn one_lost_echo_does_not_cost_the_whole_second() {
         _ => answer(address, Reply::Icmp),
     };
     let end = Instant::now() + HOUR;
-    let replies =
-        probe_all(Method { ping: Some(ping), extra_wait, ..BY_ICMP }, &[host(1), host(2)], end, end);
+    let replies = probe_all(Method { ping, extra_wait, ..BY_ICMP }, &[host(1), host(2)], end, end);
     // Were the lost one waited for, this test would never end.
     assert!(replies.iter().all(|replies| latency(replies).is_some()));
     assert!(replies.concat().len() <= 5);
@@ -333,7 +332,7 @@ fn the_wait_for_more_begins_when_all_have_answered_and_goes_by_the_slowest() {
         HOUR
     };
     let end = Instant::now() + HOUR;
-    let method = Method { ping: Some(ping), extra_wait, ..BY_ICMP };
+    let method = Method { ping, extra_wait, ..BY_ICMP };
     assert_eq!(probe_all(method, &[host(60), host(10)], end, end).concat().len(), 2 * ECHOES);
 }
 
@@ -348,7 +347,7 @@ fn with_many_receivers_no_thread_is_left_behind() {
         Reply::Icmp(ms(1))
     };
     let end = Instant::now() + HOUR;
-    let method = Method { ping: Some(ping), extra_wait: |_| Duration::ZERO, ..BY_ICMP };
+    let method = Method { ping, extra_wait: |_| Duration::ZERO, ..BY_ICMP };
     assert_eq!(probe_all(method, &[host(1); 97], end, end).concat().len(), 97 * ECHOES);
 }
 
@@ -432,7 +431,7 @@ fn a_ping_succeeds_where_the_kernel_allows_it_and_is_refused_where_not() {
 #[test]
 fn hosts_on_the_loopback_net_are_measured_by_whatever_the_kernel_allows() {
     let allowed = pings_are_allowed();
-    let method = Method { ping: Some(icmp_echo), probe: udp_probe, ..BY_ICMP };
+    let method = Method { ping: icmp_echo, probe: udp_probe, ..BY_ICMP };
     for count in [1, 3, 40, 200] {
         let receivers: Vec<IpAddr> = (1..=count).map(|i| [127, 8, 9, i].into()).collect();
         let end = Instant::now() + HOUR;
