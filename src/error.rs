@@ -1,6 +1,5 @@
 //! Every way a run can fail, and the exit status for it.
 
-use crate::event::Cancelled;
 use crate::protocol::SeqRange;
 use crate::report::{LossReason, Report};
 use crate::text::{Count, Escaped, NamedAddress, OsMessage, Seconds, TrimmedSeconds};
@@ -157,13 +156,6 @@ pub enum Error {
     },
 }
 
-/// Before the transfer there is nothing to report.
-impl From<Cancelled> for Error {
-    fn from(_: Cancelled) -> Self {
-        Self::Cancelled { report: None }
-    }
-}
-
 impl Error {
     /// The exit status that the command has for it.
     pub fn exit_status(&self) -> ExitStatus {
@@ -284,13 +276,11 @@ impl LossReason {
 
     /// There is no connected socket: what is missing differs, and so what to do about it.
     pub(crate) fn no_socket(error: &io::Error) -> Self {
+        use ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable, PermissionDenied};
         let what = match error.kind() {
             _ if is_out_of_descriptors(error) => "file descriptor",
-            ErrorKind::NetworkUnreachable
-            | ErrorKind::HostUnreachable
-            | ErrorKind::AddrNotAvailable
-            // A broadcast address, or a route that forbids it.
-            | ErrorKind::PermissionDenied => "route",
+            // Permission is denied by a broadcast address, or a route that forbids it.
+            NetworkUnreachable | HostUnreachable | AddrNotAvailable | PermissionDenied => "route",
             _ => "socket",
         };
         Self::local(what, error)

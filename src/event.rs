@@ -1,5 +1,6 @@
 //! The events of a transaction, from which log, progress and JSON are made. The library itself prints nothing.
 
+use crate::error::Error;
 use crate::options::Mode;
 use crate::protocol::{ListIndex, Receiver, Seq, SeqRange, Tid};
 use crate::report::{Latency, LossReason, Report};
@@ -234,9 +235,6 @@ pub(crate) struct Relay<'a> {
     cancelled: bool,
 }
 
-/// The observer has asked to end the transaction.
-pub(crate) struct Cancelled;
-
 impl<'a> Relay<'a> {
     pub fn new(observer: &'a mut dyn Observer) -> Self {
         Self { observer, cancelled: false }
@@ -249,8 +247,8 @@ impl<'a> Relay<'a> {
 
     /// # Errors
     ///
-    /// [`Cancelled`] once the observer has asked for that.
-    pub fn check(&self) -> Result<(), Cancelled> {
-        if self.cancelled { Err(Cancelled) } else { Ok(()) }
+    /// [`Error::Cancelled`] once the observer has asked for that, without a report.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.cancelled { Err(Error::Cancelled { report: None }) } else { Ok(()) }
     }
 }

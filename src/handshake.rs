@@ -1,7 +1,7 @@
 //! The talk with the orchestrator: one intent, and a long, visible wait for the assignment.
 
 use crate::error::{Error, HandshakeError};
-use crate::event::{Cancelled, Event, Relay};
+use crate::event::{Event, Relay};
 use crate::options::{MAX_TIMEOUT, Options};
 use crate::protocol::message::INTENT;
 use crate::protocol::{Assignment, Receiver, Tid};
@@ -53,7 +53,7 @@ pub(crate) fn request(
     let socket = open(orchestrator, options.bind)?;
     await_assignment(&socket, orchestrator, options, observer)
         .map_err(|problem| Error::Orchestrator { address: orchestrator, problem })?
-        .ok_or_else(|| Cancelled.into())
+        .ok_or(Error::Cancelled { report: None })
 }
 
 fn open(orchestrator: SocketAddr, bind: Option<IpAddr>) -> Result<UdpSocket, Error> {
@@ -132,7 +132,7 @@ fn receive<'b>(
     buffer: &'b mut [u8],
 ) -> Result<Option<&'b [u8]>, HandshakeError> {
     socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
-    match udp::receive(socket, buffer) {
+    match socket.recv(buffer) {
         Ok(len) => Ok(buffer.get(..len)),
         Err(error) if udp::nothing_came(&error) => Ok(None),
         Err(error) => Err(socket_error(error)),

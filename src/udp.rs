@@ -23,32 +23,6 @@ pub(crate) fn connect(local: Option<IpAddr>, peer: SocketAddr) -> io::Result<Udp
     Ok(socket)
 }
 
-/// Waits for a datagram, no longer than the socket's read timeout.
-///
-/// # Errors
-///
-/// What the system says; [`nothing_came`] if there was none at the end either.
-pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
-    match socket.recv(buffer) {
-        Err(error) if nothing_came(&error) => receive_pending(socket, buffer),
-        received => received,
-    }
-}
-
-/// Receives a datagram that has arrived already, without waiting for one. Where a read timeout has ended, this is what
-/// decides that nothing came: the process may have been stopped, or starved of CPU, since.
-///
-/// # Errors
-///
-/// What the system says; [`nothing_came`] if there is none.
-#[cold]
-pub(crate) fn receive_pending(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
-    socket.set_nonblocking(true)?;
-    let received = socket.recv(buffer);
-    socket.set_nonblocking(false)?;
-    received
-}
-
 /// Sends a datagram. A pending ICMP error swallows the send that reports it (Linux), so after a refusal the datagram goes
 /// out once more, immediately, as after a signal that interrupted it.
 ///
@@ -99,9 +73,14 @@ impl AckSocket {
         Ok(self.buffer.get(..len).unwrap_or(&self.buffer))
     }
 
-    /// As [`receive_pending`].
+    /// Receives a datagram that has arrived already, without waiting for one. Where a read timeout has ended, this is what
+    /// decides that nothing came: the process may have been stopped, or starved of CPU, since.
+    #[cold]
     pub fn receive_pending(&mut self) -> io::Result<&[u8]> {
-        let len = receive_pending(&self.socket, &mut self.buffer)?;
+        self.socket.set_nonblocking(true)?;
+        let received = self.socket.recv(&mut self.buffer);
+        self.socket.set_nonblocking(false)?;
+        let len = received?;
         Ok(self.buffer.get(..len).unwrap_or(&self.buffer))
     }
 
