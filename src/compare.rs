@@ -104,9 +104,9 @@ fn to_json(rows: &[Row<'_>], now: Duration) -> String {
             item.text_or_null("name", row.receiver.map(|r| r.name.as_str()));
             item.milliseconds("latency_ms", row.latency());
             item.text("status", row.status.name());
-            item.number_or_null("resent_packets", row.resent);
+            item.member_or_null("resent_packets", row.resent);
             item.seconds("elapsed_s", row.elapsed);
-            item.number_or_null("ratio", row.ratio(rows));
+            item.member_or_null("ratio", row.ratio(rows));
         })
     })
 }

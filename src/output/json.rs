@@ -16,11 +16,11 @@ const SCHEMA: u32 = 1;
 pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
     Some(match event {
         Event::Assigned { tid, mode, receivers, waited } => line("assigned", now, &|object| {
-            object.number("tid", tid);
+            object.member("tid", tid);
             object.text("mode", mode.name());
             object.seconds("waited_s", Some(*waited));
             object.objects("receivers", receivers.iter().enumerate(), |item, (index, receiver)| {
-                item.number("receiver", ListIndex(index));
+                item.member("receiver", &ListIndex(index));
                 item.text("address", &receiver.address.to_string());
                 item.text("name", &receiver.name);
             });
@@ -28,34 +28,34 @@ pub fn event(event: &Event<'_>, now: Duration) -> Option<String> {
         Event::Latencies { latencies, took } => line("latencies", now, &|object| {
             object.seconds("took_s", Some(*took));
             object.objects("latencies", latencies.iter(), |item, (receiver, latency)| {
-                item.number("receiver", receiver.index);
+                item.member("receiver", &receiver.index);
                 item.latency(Some(*latency));
             });
         }),
         Event::Planned { mode, shares, floor } => line("plan", now, &|object| {
             object.text("mode", mode.name());
-            object.number("floor_bytes", floor);
+            object.member("floor_bytes", floor);
             object.objects("shares", shares.iter(), |item, share| {
-                item.number("receiver", share.receiver.index);
+                item.member("receiver", &share.receiver.index);
                 item.range(&share.range);
             });
         }),
         Event::Progress { elapsed, acked_bytes, payload_bytes, lanes } => line("progress", now, &|object| {
             object.seconds("elapsed_s", Some(*elapsed));
-            object.number("acked_bytes", acked_bytes);
-            object.number("payload_bytes", payload_bytes);
-            object.number("resent_packets", lanes.iter().map(|lane| lane.retransmissions).sum::<u64>());
+            object.member("acked_bytes", acked_bytes);
+            object.member("payload_bytes", payload_bytes);
+            object.member("resent_packets", &lanes.iter().map(|lane| lane.retransmissions).sum::<u64>());
         }),
         Event::Lost { receiver, loss, unacked_packets } => line("lost", now, &|object| {
-            object.number("receiver", receiver.index);
+            object.member("receiver", &receiver.index);
             object.text("address", &receiver.address().to_string());
             object.text("name", &receiver.receiver.name);
             object.loss(Some(loss));
-            object.number("unacked_packets", unacked_packets);
+            object.member("unacked_packets", unacked_packets);
         }),
         Event::Moved { from, to, range, reason } => line("moved", now, &|object| {
-            object.number("from_receiver", from.index);
-            object.number("to_receiver", to.index);
+            object.member("from_receiver", &from.index);
+            object.member("to_receiver", &to.index);
             object.range(range);
             object.text("reason", reason.name());
         }),
@@ -72,16 +72,16 @@ pub fn warning(message: &str, now: Duration) -> String {
 pub fn summary(outcome: Outcome<'_>, mode: Mode, now: Duration) -> String {
     line("summary", now, &|object| {
         object.text("status", status(outcome).name());
-        object.number("exit_status", status(outcome) as u8);
+        object.member("exit_status", &(status(outcome) as u8));
         object.text("mode", mode.name());
         object.text_or_null("message", outcome.err().map(explain).as_deref());
         let report = report_of(outcome);
-        object.number_or_null("tid", report.map(|report| report.tid));
-        object.number_or_null("payload_bytes", report.map(|report| report.payload_bytes));
-        object.number_or_null("acked_bytes", report.map(Report::acked_bytes));
-        object.number_or_null("payload_packets", report.map(|report| report.packets));
-        object.number_or_null("acked_packets", report.map(Report::acked_packets));
-        object.number_or_null("resent_packets", report.map(Report::retransmissions));
+        object.member_or_null("tid", report.map(|report| report.tid));
+        object.member_or_null("payload_bytes", report.map(|report| report.payload_bytes));
+        object.member_or_null("acked_bytes", report.map(Report::acked_bytes));
+        object.member_or_null("payload_packets", report.map(|report| report.packets));
+        object.member_or_null("acked_packets", report.map(Report::acked_packets));
+        object.member_or_null("resent_packets", report.map(Report::retransmissions));
         object.seconds("elapsed_s", report.map(|report| report.elapsed));
         object.seconds("measuring_s", report.map(|report| report.measuring));
         object.seconds("last_ack_s", report.and_then(Report::last_ack));
@@ -96,12 +96,12 @@ fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
     item.text("status", receiver.status_name());
     item.loss(receiver.loss());
     item.latency(receiver.latency);
-    item.number("planned_bytes", receiver.planned_bytes);
-    item.number("acked_bytes", receiver.acked_bytes());
-    item.number("acked_packets", receiver.acked_packets());
-    item.number("sent_packets", receiver.counts.transmissions);
-    item.number("resent_packets", receiver.counts.retransmissions);
-    item.number("ignored_datagrams", receiver.counts.ignored);
+    item.member("planned_bytes", &receiver.planned_bytes);
+    item.member("acked_bytes", &receiver.acked_bytes());
+    item.member("acked_packets", &receiver.acked_packets());
+    item.member("sent_packets", &receiver.counts.transmissions);
+    item.member("resent_packets", &receiver.counts.retransmissions);
+    item.member("ignored_datagrams", &receiver.counts.ignored);
     item.milliseconds("ack_rtt_ms", receiver.counts.ack_rtt);
     item.seconds("last_ack_s", receiver.counts.last_ack);
 }
@@ -109,7 +109,7 @@ fn receiver_summary(item: &mut Object, receiver: &ReceiverReport) {
 /// A line with what every line has, and with what `fill` adds.
 pub fn line(event: &str, now: Duration, fill: &dyn Fn(&mut Object)) -> String {
     let mut object = Object::default();
-    object.number("schema", SCHEMA);
+    object.member("schema", &SCHEMA);
     object.text("event", event);
     object.seconds("time_s", Some(now));
     fill(&mut object);
@@ -121,43 +121,38 @@ pub fn line(event: &str, now: Duration, fill: &dyn Fn(&mut Object)) -> String {
 pub struct Object(String);
 
 impl Object {
-    /// A member whose value is JSON already.
-    fn member(&mut self, key: &str, value: fmt::Arguments<'_>) {
+    /// A member whose value shows as JSON, a number for instance.
+    pub fn member(&mut self, key: &str, value: &dyn fmt::Display) {
         let comma = if self.0.is_empty() { "" } else { "," };
         let _ = write!(self.0, "{comma}\"{key}\":{value}");
     }
 
-    /// `value` shows as a JSON number.
-    pub fn number(&mut self, key: &str, value: impl fmt::Display) {
-        self.member(key, format_args!("{value}"));
-    }
-
     /// The same, if it is known.
-    pub fn number_or_null(&mut self, key: &str, value: Option<impl fmt::Display>) {
+    pub fn member_or_null(&mut self, key: &str, value: Option<impl fmt::Display>) {
         match value {
-            Some(value) => self.number(key, value),
-            None => self.member(key, format_args!("null")),
+            Some(value) => self.member(key, &value),
+            None => self.member(key, &"null"),
         }
     }
 
     /// Any text.
     pub fn text(&mut self, key: &str, value: &str) {
-        self.number(key, Text(value));
+        self.member(key, &Text(value));
     }
 
     /// The same, if it is known.
     pub fn text_or_null(&mut self, key: &str, value: Option<&str>) {
-        self.number_or_null(key, value.map(Text));
+        self.member_or_null(key, value.map(Text));
     }
 
     /// Seconds to the microsecond.
     pub fn seconds(&mut self, key: &str, time: Option<Duration>) {
-        self.number_or_null(key, time.map(|time| Seconds(time, 6)));
+        self.member_or_null(key, time.map(|time| Seconds(time, 6)));
     }
 
     /// Milliseconds to the microsecond.
     pub fn milliseconds(&mut self, key: &str, time: Option<Duration>) {
-        self.number_or_null(key, time.map(|time| Millis(time, 3)));
+        self.member_or_null(key, time.map(|time| Millis(time, 3)));
     }
 
     /// An array of objects, each made by `make`.
@@ -169,7 +164,7 @@ impl Object {
             let comma = if array.is_empty() { "" } else { "," };
             let _ = write!(array, "{comma}{{{}}}", object.0);
         }
-        self.member(key, format_args!("[{array}]"));
+        self.member(key, &format_args!("[{array}]"));
     }
 
     /// A latency, and how it was had.
@@ -177,15 +172,15 @@ impl Object {
         self.milliseconds("latency_ms", latency.as_ref().and_then(Latency::measured));
         let (source, replies) = latency.map(|latency| latency.source.name()).unzip();
         self.text_or_null("latency_source", source);
-        self.number_or_null("latency_replies", replies.flatten());
+        self.member_or_null("latency_replies", replies.flatten());
     }
 
     fn range(&mut self, range: &SeqRange) {
         let last = range.end().0.checked_sub(1).filter(|_| !range.is_empty());
-        self.number("bytes", range.len());
-        self.number("packets", range.packets());
-        self.number_or_null("first_seq", last.map(|_| range.first()));
-        self.number_or_null("last_seq", last);
+        self.member("bytes", &range.len());
+        self.member("packets", &range.packets());
+        self.member_or_null("first_seq", last.map(|_| range.first()));
+        self.member_or_null("last_seq", last);
     }
 
     fn loss(&mut self, loss: Option<&LossReason>) {
