@@ -69,8 +69,7 @@ impl Client {
         observer.event(&Event::Assigned { tid, mode, receivers, waited });
         observer.check()?;
 
-        let PlannedTransfer { targets, floor, measuring } =
-            self.plan(payload, mode, receivers, start, observer)?;
+        let (targets, floor, measuring) = self.plan(payload, mode, receivers, start, observer)?;
         let balance = mode == Mode::Balance;
         let config = Config {
             tid,
@@ -102,7 +101,8 @@ impl Client {
         }
     }
 
-    /// Shares the payload out: in mode 1 by latency, in mode 2 all to one.
+    /// Shares the payload out: in mode 1 by latency, in mode 2 all to one. Returns who gets what, the minimum for each, and how
+    /// long measuring took.
     fn plan(
         &self,
         payload: &Payload,
@@ -110,48 +110,43 @@ impl Client {
         receivers: &[Receiver],
         start: Instant,
         observer: &mut Relay<'_>,
-    ) -> Result<PlannedTransfer, Error> {
+    ) -> Result<(Vec<Target>, u64, Duration), Error> {
         let listed = receivers.len();
         let (mut targets, list) = Target::merge(receivers);
-        let single = match mode {
-            Mode::Balance => None,
-            Mode::Single(nth) => {
-                let index = nth.checked_sub(1).filter(|&index| index < listed);
-                Some(index.ok_or(Error::ReceiverIndex { given: nth, listed })?)
-            }
-            Mode::SingleAt(given) => {
-                let index = receivers.iter().position(|receiver| receiver.address == given);
-                Some(index.ok_or(Error::ReceiverAddress { given })?)
-            }
-        };
-        let mut latencies = None;
+        let mut latencies = vec![None; listed];
         let mut measuring = Duration::ZERO;
-        let plan = match single {
-            Some(index) => plan::single(payload.len(), listed, index),
-            None => {
+        let plan = match mode {
+            Mode::Balance => {
                 let measured = self.latencies(&list, &targets, start, observer)?;
                 measuring = start.elapsed();
                 let by_entry: Vec<_> = Listed::all(receivers).zip(measured.iter().copied()).collect();
                 observer.event(&Event::Latencies { latencies: &by_entry, took: measuring });
                 observer.check()?;
                 let rtts: Vec<_> = measured.iter().map(|latency| latency.rtt).collect();
-                latencies = Some(measured);
+                latencies = measured.into_iter().map(Some).collect();
                 plan::balanced(payload.len(), &rtts)
+            }
+            Mode::Single(nth) => {
+                let index = nth.checked_sub(1).filter(|&index| index < listed);
+                let index = index.ok_or(Error::ReceiverIndex { given: nth, listed })?;
+                plan::single(payload.len(), listed, index)
+            }
+            Mode::SingleAt(given) => {
+                let index = receivers.iter().position(|receiver| receiver.address == given);
+                plan::single(payload.len(), listed, index.ok_or(Error::ReceiverAddress { given })?)
             }
         };
         let plan = plan.ok_or_else(|| Error::Payload(payload.too_long()))?;
         let shares: Vec<_> = Listed::all(receivers)
+            .zip(latencies)
             .zip(&plan.ranges)
-            .map(|(receiver, &range)| {
-                let latency = latencies.as_ref().and_then(|all| all.get(receiver.index.0)).copied();
-                PlannedShare { receiver, latency, range }
-            })
+            .map(|((receiver, latency), &range)| PlannedShare { receiver, latency, range })
             .collect();
         observer.event(&Event::Planned { mode, shares: &shares, floor: plan.floor });
         for (share, &target) in shares.iter().zip(&list) {
             targets[target].add_share(share.range, share.latency);
         }
-        Ok(PlannedTransfer { targets, floor: plan.floor, measuring })
+        Ok((targets, plan.floor, measuring))
     }
 
     /// The latency of each list entry: as given, or measured once for each address.
@@ -177,11 +172,4 @@ impl Client {
     fn deadline(&self, start: Instant) -> Option<Instant> {
         self.options.deadline.map(|limit| start + limit)
     }
-}
-
-/// Who gets what.
-struct PlannedTransfer {
-    targets: Vec<Target>,
-    floor: u64,
-    measuring: Duration,
 }

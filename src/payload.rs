@@ -53,10 +53,8 @@ impl Payload {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PayloadError> {
         let path = path.as_ref();
         let name = path.to_string_lossy().into_owned();
-        match File::open(path) {
-            Ok(file) => Self::in_file(name, file),
-            Err(error) => Err(io_error(&name, "opened", error)),
-        }
+        let file = File::open(path).map_err(|error| io_error(&name, "opened", error))?;
+        Self::in_file(name, file)
     }
 
     /// The payload in an open file: all of a regular file, wherever its cursor is; what is left of anything else.
@@ -74,7 +72,7 @@ impl Payload {
     ///
     /// It cannot be read, is empty or too long, or does not fit into memory.
     pub fn from_reader(mut reader: impl Read) -> Result<Self, PayloadError> {
-        Self::new(UNNAMED.to_owned(), Source::Memory(spool(&mut reader, UNNAMED)?))
+        Self::new(UNNAMED, Source::Memory(spool(&mut reader, UNNAMED)?))
     }
 
     /// The payload on standard input, read to its end now.
@@ -86,7 +84,7 @@ impl Payload {
         let name = "standard input";
         let descriptor = io::stdin().as_fd().try_clone_to_owned();
         let mut file = File::from(descriptor.map_err(|error| io_error(name, "read", error))?);
-        Self::new(name.to_owned(), Source::Memory(spool(&mut file, name)?))
+        Self::new(name, Source::Memory(spool(&mut file, name)?))
     }
 
     /// A payload of these bytes: `Vec<u8>`, `&[u8]`, `&str`, `String`.
@@ -95,28 +93,23 @@ impl Payload {
     ///
     /// It is empty or too long.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, PayloadError> {
-        Self::new(UNNAMED.to_owned(), Source::Memory(bytes.into()))
+        Self::new(UNNAMED, Source::Memory(bytes.into()))
     }
 
     fn in_file(name: String, mut file: File) -> Result<Self, PayloadError> {
         let metadata = file.metadata().map_err(|error| io_error(&name, "read", error))?;
         if metadata.is_dir() {
-            return Err(payload_error(
-                &name,
-                "is a directory",
-                "send a file, or an archive of the directory",
-            ));
+            let hint = "send a file, or an archive of the directory";
+            return Err(payload_error(&name, "is a directory", hint));
         }
-        let source = if metadata.is_file() && has_its_length(&file, metadata.len(), &name)? {
-            Source::File(file, metadata)
-        } else {
-            Source::Memory(spool(&mut file, &name)?)
-        };
-        Self::new(name, source)
+        if metadata.is_file() && has_its_length(&file, metadata.len(), &name)? {
+            return Self::new(&name, Source::File(file, metadata));
+        }
+        Self::new(&name, Source::Memory(spool(&mut file, &name)?))
     }
 
-    fn new(name: String, source: Source) -> Result<Self, PayloadError> {
-        let payload = Self(Arc::new(Contents { name, source }));
+    fn new(name: &str, source: Source) -> Result<Self, PayloadError> {
+        let payload = Self(Arc::new(Contents { name: name.to_owned(), source }));
         match payload.len() {
             0 => Err(payload_error(payload.name(), "is empty", "give at least one byte to send")),
             1..=MAX_PAYLOAD_LEN => Ok(payload),

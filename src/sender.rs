@@ -150,13 +150,7 @@ impl Sender {
     /// Handles what `recv` has returned; says whether it was the outstanding packet's ack.
     #[inline]
     fn on_received(&mut self, received: io::Result<&[u8]>, now: Instant) -> bool {
-        let datagram = match received {
-            Ok(datagram) => datagram,
-            Err(error) => {
-                self.on_error(&error);
-                return false;
-            }
-        };
+        let Ok(datagram) = received.inspect_err(|error| self.on_error(error)) else { return false };
         let acked_after = self.machine.handle_datagram(now, datagram);
         if self.trace == Trace::Packets {
             self.tell(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });

@@ -8,7 +8,7 @@
 
 use crate::error::PayloadError;
 use crate::event::{Event, LaneProgress, Listed, Relay};
-use crate::options::Options;
+use crate::options::{MAX_TIMEOUT, Options};
 use crate::payload::Payload;
 use crate::protocol::scheduler::{Config, Notice, Outcome, Scheduler, Signal, Step};
 use crate::protocol::stop_and_wait::ExitReason;
@@ -88,15 +88,13 @@ impl<'a, 'o> Transfer<'a, 'o> {
                 let Ok((worker, message)) = self.messages.try_recv() else { break };
                 self.handle(worker, message)?;
             }
-            match self.scheduler.poll(Instant::now()) {
+            let now = Instant::now();
+            match self.scheduler.poll(now) {
                 Step::Assign(worker, range) => self.assign(worker, range),
                 Step::Report(notice) => self.report_notice(notice),
                 Step::Wait(until) => {
-                    let message = match until {
-                        Some(at) => self.messages.recv_deadline(at).ok(),
-                        None => self.messages.recv().ok(),
-                    };
-                    if let Some((worker, message)) = message {
+                    let until = until.unwrap_or(now + MAX_TIMEOUT);
+                    if let Ok((worker, message)) = self.messages.recv_deadline(until) {
                         self.handle(worker, message)?;
                     }
                 }
@@ -136,19 +134,17 @@ impl<'a, 'o> Transfer<'a, 'o> {
 
     /// Has a range sent by the worker's thread, which is made when it first gets work.
     fn assign(&mut self, worker: WorkerId, range: SeqRange) {
-        let work = match self.work[worker.0].take().map_or_else(|| self.spawn(worker), Ok) {
-            Ok(work) => work,
-            Err(error) => {
-                let lost = ExitReason::Lost(LossReason::local("thread", &error));
-                return self.scheduler.handle(Instant::now(), worker, Signal::Exited(lost));
-            }
-        };
+        if self.work[worker.0].is_none()
+            && let Err(error) = self.spawn(worker)
+        {
+            let lost = ExitReason::Lost(LossReason::local("thread", &error));
+            return self.scheduler.handle(Instant::now(), worker, Signal::Exited(lost));
+        }
         // A thread that has just ended has said so, or will have: it loses the range again.
-        let _ = work.send(range);
-        self.work[worker.0] = Some(work);
+        let _ = self.work[worker.0].as_ref().map(|work| work.send(range));
     }
 
-    fn spawn(&mut self, worker: WorkerId) -> io::Result<channel::Sender<SeqRange>> {
+    fn spawn(&mut self, worker: WorkerId) -> io::Result<()> {
         let target = &self.scheduler.worker(worker).target;
         let (work, work_to_do) = channel::bounded(1);
         let sender = Sender {
@@ -165,7 +161,8 @@ impl<'a, 'o> Transfer<'a, 'o> {
         let name = format!("receiver {}", target.index);
         let thread = thread::Builder::new().name(name).stack_size(SENDER_STACK).spawn(|| sender.run())?;
         self.threads.push(thread);
-        Ok(work)
+        self.work[worker.0] = Some(work);
+        Ok(())
     }
 
     fn report_notice(&mut self, notice: Notice) {
@@ -208,12 +205,10 @@ impl<'a, 'o> Transfer<'a, 'o> {
     pub fn finish(mut self, measuring: Duration) -> Report {
         self.scheduler.finish(Outcome::Incomplete);
         let report = Report {
-            tid: self.tid,
-            payload_bytes: self.payload.len(),
-            packets: self.scheduler.packets(),
             elapsed: self.start.elapsed(),
             measuring,
             receivers: self.scheduler.workers().iter().map(ReceiverReport::of).collect(),
+            ..Report::new(self.tid, self.payload.len(), self.scheduler.packets())
         };
         self.stop.store(true, Relaxed);
         // A thread that has something to say, or gets no more work, would wait for ever.
