@@ -164,7 +164,8 @@ impl Client {
             return Ok(given.iter().map(|&rtt| Latency { rtt, source: LatencySource::Given }).collect());
         }
         let addresses: Vec<_> = targets.iter().map(|target| target.receiver.address).collect();
-        let latencies = latency::measure(&addresses, self.options.bind, self.deadline(start), observer);
+        let method = latency::Method::new(self.options.bind);
+        let latencies = latency::measure(&addresses, method, self.deadline(start), observer);
         Ok(list.iter().map(|&target| latencies[target]).collect())
     }
 

@@ -111,7 +111,12 @@ fn await_assignment(
             }
             Step::Wait(wait) => wait,
         };
-        let Some(datagram) = receive(socket, wait, &mut buffer)? else { continue };
+        socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
+        let datagram = match socket.recv(&mut buffer) {
+            Ok(len) => buffer.get(..len).unwrap_or(&buffer),
+            Err(error) if udp::nothing_came(&error) => continue,
+            Err(error) => return Err(socket_error(error)),
+        };
         let at = Instant::now();
         if is_assignment(datagram) {
             let Assignment { tid, receivers } =
@@ -123,20 +128,6 @@ fn await_assignment(
         observer.event(&Event::Unexpected { datagram: datagram.get(..EXCERPT).unwrap_or(datagram) });
     }
     Ok(None)
-}
-
-/// Returns the next datagram, or `None` if there was none for about this long.
-fn receive<'b>(
-    socket: &UdpSocket,
-    wait: Duration,
-    buffer: &'b mut [u8],
-) -> Result<Option<&'b [u8]>, HandshakeError> {
-    socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
-    match socket.recv(buffer) {
-        Ok(len) => Ok(buffer.get(..len)),
-        Err(error) if udp::nothing_came(&error) => Ok(None),
-        Err(error) => Err(socket_error(error)),
-    }
 }
 
 fn socket_error(error: io::Error) -> HandshakeError {

@@ -56,20 +56,10 @@ const PING_GROUP_RANGE: (&str, &str) = (
 
 /// Measures the latencies of `receivers`, in their order; each address should come once. Takes about one round trip to
 /// the slowest (three with more than 96 receivers), or a second if one does not answer, and never ends after `deadline`.
-/// With a local address to send from, which a ping cannot be bound to, UDP probes measure. Each fallback is one event.
+/// Each fallback is one event.
 pub(crate) fn measure(
     receivers: &[IpAddr],
-    bind: Option<IpAddr>,
-    deadline: Option<Instant>,
-    observer: &mut Relay<'_>,
-) -> Vec<Latency> {
-    let ping: Probe = if bind.is_none() { icmp_echo } else { udp_probe };
-    measure_by(Method { ping, probe: udp_probe, bind, extra_wait }, receivers, deadline, observer)
-}
-
-fn measure_by(
     method: Method,
-    receivers: &[IpAddr],
     deadline: Option<Instant>,
     observer: &mut Relay<'_>,
 ) -> Vec<Latency> {
@@ -77,14 +67,13 @@ fn measure_by(
     let before = |at: Instant| deadline.map_or(at, |deadline| deadline.min(at));
     let end = before(start + MAX_WAIT);
     let replies = probe_all(method, receivers, end, before(end + TIMER_SLACK));
-    let window = end.saturating_duration_since(start);
-    report_fallbacks(&replies, window, observer);
+    report_fallbacks(&replies, end.saturating_duration_since(start), observer);
     fill_missing(&replies)
 }
 
 /// How receivers are probed.
 #[derive(Clone, Copy)]
-struct Method {
+pub(crate) struct Method {
     /// By ICMP, or by UDP if that is out of the question.
     ping: Probe,
     /// By UDP, where the kernel does not send the ping.
@@ -93,6 +82,14 @@ struct Method {
     bind: Option<IpAddr>,
     /// [`extra_wait`], or a test's own.
     extra_wait: fn(Duration) -> Duration,
+}
+
+impl Method {
+    /// By pings; with a local address to send from, which a ping cannot be bound to, by UDP probes.
+    pub fn new(bind: Option<IpAddr>) -> Self {
+        let ping: Probe = if bind.is_none() { icmp_echo } else { udp_probe };
+        Self { ping, probe: udp_probe, bind, extra_wait }
+    }
 }
 
 /// Probes an address, from a local address if one is given, and waits up to this long for the answer.

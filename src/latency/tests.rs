@@ -60,7 +60,7 @@ fn note(lines: &mut Vec<String>) -> impl FnMut(&Event<'_>) -> ControlFlow<()> {
 
 fn run(method: Method, receivers: &[IpAddr]) -> (Vec<Latency>, Vec<String>) {
     let mut lines = Vec::new();
-    let latencies = measure_by(method, receivers, None, &mut Relay::new(&mut note(&mut lines)));
+    let latencies = measure(receivers, method, None, &mut Relay::new(&mut note(&mut lines)));
     (latencies, lines)
 }
 
@@ -210,8 +210,7 @@ fn silence_is_reported_in_one_line_with_what_else_went_wrong() {
 fn after_the_deadline_no_receiver_is_asked() {
     let method = Method { ping: give_away, ..BY_ICMP };
     let mut lines = Vec::new();
-    let latencies =
-        measure_by(method, &[host(1)], Some(Instant::now()), &mut Relay::new(&mut note(&mut lines)));
+    let latencies = measure(&[host(1)], method, Some(Instant::now()), &mut Relay::new(&mut note(&mut lines)));
     assert_eq!(latencies, [known(MAX_WAIT, LatencySource::Fallback)]);
     assert_eq!(
         lines,
@@ -454,7 +453,8 @@ fn hosts_on_the_loopback_net_are_measured_by_whatever_the_kernel_allows() {
 fn measuring_from_a_given_address_uses_it() {
     let mut lines = Vec::new();
     let bind = Some([127, 8, 8, 14].into());
-    let latencies = measure(&[[127, 8, 8, 15].into()], bind, None, &mut Relay::new(&mut note(&mut lines)));
+    let latencies =
+        measure(&[[127, 8, 8, 15].into()], Method::new(bind), None, &mut Relay::new(&mut note(&mut lines)));
     assert!(matches!(latencies[0].source, LatencySource::UdpProbe(1..=3)), "{latencies:?}");
     assert_eq!(lines, [""; 0]);
 }

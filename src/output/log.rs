@@ -169,13 +169,11 @@ impl Log {
 
     /// Writes a warning about one receiver, unless there have been enough of that cause.
     fn warn_of_one(&mut self, console: &mut Console, cause: String, line: &str) {
-        let before = match self.causes.iter_mut().find(|(known, _)| *known == cause) {
-            Some((_, count)) => std::mem::replace(count, *count + 1),
-            None => {
-                self.causes.push((cause, 1));
-                0
-            }
-        };
+        let known = self.causes.iter_mut().find(|(known, _)| *known == cause);
+        let before = known.map_or(0, |(_, count)| std::mem::replace(count, *count + 1));
+        if before == 0 {
+            self.causes.push((cause, 1));
+        }
         if before < REPEATED || self.show.verbose > 0 {
             self.write_warning(console, line);
         }
