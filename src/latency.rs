@@ -179,8 +179,9 @@ fn report_fallbacks(replies: &[Vec<Reply>], window: Duration, observer: &mut Rel
 }
 
 /// The echoes to send, each receiver's place and address: every receiver is asked once before any is asked again.
-fn echoes(receivers: &[IpAddr]) -> Arc<[(usize, IpAddr)]> {
-    (0..ECHOES).flat_map(|_| receivers.iter().copied().enumerate()).collect()
+fn echoes(receivers: &[IpAddr]) -> Vec<(usize, IpAddr)> {
+    let once: Vec<_> = receivers.iter().copied().enumerate().collect();
+    once.repeat(ECHOES)
 }
 
 /// Decides when to start another thread: the first immediately, the next whenever no answer came for a pause. Receivers
@@ -230,7 +231,7 @@ impl Starter {
 /// second. Such a thread is left behind, and ends by itself at `end`. With more than [`THREADS`] receivers it is waited
 /// for, so that sockets here do not take descriptors from the transfer.
 fn probe_all(method: Method, receivers: &[IpAddr], end: Instant, mut until: Instant) -> Vec<Vec<Reply>> {
-    let echoes = echoes(receivers);
+    let echoes = Arc::new(echoes(receivers));
     // What the threads count up to take one on each; more than there are once they find none left.
     let taken = Arc::new(AtomicUsize::new(0));
     let (to, incoming) = unbounded();

@@ -113,17 +113,18 @@ pub fn line(event: &str, now: Duration, fill: &dyn Fn(&mut Object)) -> String {
     object.text("event", event);
     object.seconds("time_s", Some(now));
     fill(&mut object);
-    format!("{{{}}}\n", object.0.join(","))
+    format!("{{{}}}\n", object.0)
 }
 
 /// The members of an object, so far.
 #[derive(Default)]
-pub struct Object(Vec<String>);
+pub struct Object(String);
 
 impl Object {
     /// A member whose value shows as JSON, a number for instance.
     pub fn member(&mut self, key: &str, value: &dyn fmt::Display) {
-        self.0.push(format!("\"{key}\":{value}"));
+        let comma = if self.0.is_empty() { "" } else { "," };
+        let _ = write!(self.0, "{comma}\"{key}\":{value}");
     }
 
     /// The same, if it is known.
@@ -156,13 +157,14 @@ impl Object {
 
     /// An array of objects, each made by `make`.
     pub fn objects<T>(&mut self, key: &str, items: impl Iterator<Item = T>, make: impl Fn(&mut Self, T)) {
-        let object = |item| {
+        let mut array = String::new();
+        for item in items {
             let mut object = Self::default();
             make(&mut object, item);
-            format!("{{{}}}", object.0.join(","))
-        };
-        let objects: Vec<_> = items.map(object).collect();
-        self.member(key, &format_args!("[{}]", objects.join(",")));
+            let comma = if array.is_empty() { "" } else { "," };
+            let _ = write!(array, "{comma}{{{}}}", object.0);
+        }
+        self.member(key, &format_args!("[{array}]"));
     }
 
     /// A latency, and how it was had.
