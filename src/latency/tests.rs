@@ -221,7 +221,7 @@ fn after_the_deadline_no_receiver_is_asked() {
 
 #[test]
 fn every_receiver_is_asked_once_before_any_is_asked_again() {
-    let order: Vec<_> = echoes(&[host(1), host(2)]).iter().copied().collect();
+    let order = echoes(&[host(1), host(2)]);
     let round = [(0, host(1)), (1, host(2))];
     assert_eq!(order, [round, round, round].concat());
 }
