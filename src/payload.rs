@@ -217,15 +217,14 @@ impl BlockReader {
         room.map_err(|_| payload_error(name, "out of memory", "free some memory"))?;
         self.block.resize(wanted, 0);
         self.start = bytes.start;
-        if let Err(error) = file.read_exact_at(&mut self.block, bytes.start) {
+        file.read_exact_at(&mut self.block, bytes.start).map_err(|error| {
             // The block holds nothing now.
             self.block.clear();
-            return Err(match (error.kind(), file.metadata()) {
+            match (error.kind(), file.metadata()) {
                 (io::ErrorKind::UnexpectedEof, Ok(now)) => changed(name, opened.len(), now.len()),
                 _ => io_error(name, "read", error),
-            });
-        }
-        Ok(())
+            }
+        })
     }
 }
 
