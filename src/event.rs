@@ -218,7 +218,7 @@ pub enum Event<'a> {
 /// Receives the events.
 pub trait Observer {
     /// Handles an event. Called on the client's main thread, never on the packet path. [`ControlFlow::Break`] ends the transaction
-    /// with [`Error::Cancelled`](crate::Error::Cancelled), and no further event comes.
+    /// with [`Error::Cancelled`], and no further event comes.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
 }
 

@@ -293,10 +293,8 @@ impl Scheduler {
         // Both finish together when x·pace(taker) = (remaining − x)·pace(giver).
         let together = (finish(giver) / (paces[taker] + paces[giver])) as u32;
         let packets = together.min(self.workers[giver].packets_above(self.config.floor));
-        if packets > 0 {
-            let ranges = self.workers[giver].split_off_tail(packets);
-            self.give(WorkerId(giver), WorkerId(taker), &ranges, MoveReason::Rebalance);
-        }
+        let ranges = self.workers[giver].split_off_tail(packets);
+        self.give(WorkerId(giver), WorkerId(taker), &ranges, MoveReason::Rebalance);
     }
 
     fn give(&mut self, from: WorkerId, to: WorkerId, ranges: &VecDeque<SeqRange>, reason: MoveReason) {
