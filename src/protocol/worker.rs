@@ -199,6 +199,8 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::LatencySource;
+    use crate::testing::start;
 
     #[test]
     fn an_address_that_is_listed_twice_is_one_target() {
@@ -207,8 +209,32 @@ mod tests {
             .zip(["A", "B", "C"])
             .map(|(address, name)| Receiver { address: address.parse().unwrap(), name: name.to_owned() })
             .collect();
-        let (targets, list) = Target::merge(&receivers);
+        let (mut targets, list) = Target::merge(&receivers);
         let names: Vec<_> = targets.iter().map(|t| (t.index.0, t.receiver.name.as_str())).collect();
         assert_eq!((names, list), (vec![(0, "A"), (1, "B")], vec![0, 1, 0]));
+        let latency = |ms| Some(Latency { rtt: Duration::from_millis(ms), source: LatencySource::Given });
+        let [first, last] = [0..200, 900..1000].map(|bytes| SeqRange::over_bytes(Seq(0), bytes).unwrap());
+        targets[0].add_share(first, latency(3));
+        targets[0].add_share(last, latency(7));
+        assert_eq!((&targets[0].ranges[..], targets[0].latency), (&[first, last][..], latency(3)));
+    }
+
+    #[test]
+    fn what_is_acknowledged_of_the_second_range_counts_after_the_first() {
+        let [first, second] =
+            [(0, 0..200), (7, 700..900)].map(|(seq, bytes)| SeqRange::over_bytes(Seq(seq), bytes).unwrap());
+        let receiver = Receiver { address: [10, 0, 0, 1].into(), name: "A".to_owned() };
+        let ranges = vec![first, second];
+        let mut worker =
+            Worker::new(Target { index: ListIndex(0), receiver, latency: None, ranges }, start());
+        for (range, acks, left) in [(first, 2, 2), (second, 1, 1)] {
+            assert_eq!(worker.begin_next(Duration::ZERO), Some(range));
+            (0..acks).for_each(|_| worker.lane.count_ack(start(), Duration::ZERO));
+            assert_eq!(worker.remaining_packets(), left);
+            if left == 2 {
+                worker.complete();
+            }
+        }
+        assert_eq!(worker.acked_ranges(), [first, second.split_at(Seq(8)).0]);
     }
 }
