@@ -169,8 +169,8 @@ impl Worker {
         let queued = packets_in(&self.queue);
         let kept = take_front(&mut self.queue, queued.saturating_sub(packets));
         let mut taken = std::mem::replace(&mut self.queue, kept);
-        if let Some(active) = self.active.filter(|_| packets > queued) {
-            let (kept, tail) = active.split_at(self.lane.truncate(packets - queued));
+        if let Some(active) = self.active {
+            let (kept, tail) = active.split_at(self.lane.truncate(packets.saturating_sub(queued)));
             self.active = Some(kept);
             if !tail.is_empty() {
                 taken.push_front(tail);
@@ -217,6 +217,21 @@ mod tests {
         targets[0].add_share(first, latency(3));
         targets[0].add_share(last, latency(7));
         assert_eq!((&targets[0].ranges[..], targets[0].latency), (&[first, last][..], latency(3)));
+    }
+
+    #[test]
+    fn a_tail_comes_off_the_queue_and_then_off_what_is_unclaimed() {
+        let [active, queued] =
+            [(0, 0..500), (5, 500..700)].map(|(seq, bytes)| SeqRange::over_bytes(Seq(seq), bytes).unwrap());
+        let receiver = Receiver { address: [10, 0, 0, 1].into(), name: "A".to_owned() };
+        let latency = Some(Latency { rtt: Duration::from_millis(20), source: LatencySource::Fallback });
+        let ranges = vec![active, queued];
+        let mut worker = Worker::new(Target { index: ListIndex(0), receiver, latency, ranges }, start());
+        assert_eq!(worker.latency(), 0.02);
+        worker.begin_next(Duration::ZERO);
+        worker.lane.claim();
+        assert_eq!(worker.split_off_tail(3), [active.split_at(Seq(4)).1, queued]);
+        assert_eq!((worker.movable_packets(), worker.split_off_tail(0).len()), (3, 0));
     }
 
     #[test]
