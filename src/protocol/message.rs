@@ -132,7 +132,7 @@ fn ids(bytes: &[u8]) -> Option<(Tid, Seq, &[u8])> {
 }
 
 /// Reads the decimal number that `bytes` begins with, and returns what follows it. `None` if there is no digit,
-/// a needless leading zero, or more than 64 bits.
+/// a leading zero that is not the only digit, or more than 64 bits.
 pub(super) fn decimal(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = bytes;
     let mut value = 0u64;

@@ -19,7 +19,7 @@ pub struct Receiver {
 pub enum LatencySource {
     /// The mean of this many ICMP echo replies.
     Icmp(u8),
-    /// The mean of this many answers to UDP probes, since the kernel refuses ICMP sockets here.
+    /// The mean of this many answers to UDP probes, where the kernel sends no pings or `Options::bind` rules them out.
     UdpProbe(u8),
     /// It did not answer, so it counts as the slowest that did.
     NoReply,
