@@ -11,7 +11,7 @@ use crate::options::{Mode, Options, Trace};
 use crate::payload::Payload;
 use crate::protocol::plan;
 use crate::protocol::rto::RtoConfig;
-use crate::protocol::scheduler::{Config, Outcome};
+use crate::protocol::scheduler::{Config, Outcome, Scheduler};
 use crate::protocol::worker::Target;
 use crate::protocol::{Latency, LatencySource, Receiver};
 use crate::report::Report;
@@ -85,8 +85,8 @@ impl Client {
             progress: self.options.progress,
             watch_expiry: self.options.trace > Trace::Off,
         };
-        let listed = receivers.len();
-        let mut transfer = Transfer::new(&self.options, payload, observer, targets, listed, config, start);
+        let scheduler = Scheduler::new(targets, config, start);
+        let mut transfer = Transfer::new(&self.options, payload, observer, receivers.len(), scheduler);
         let outcome = transfer.run();
         let report = Box::new(transfer.finish(measuring));
         observer.event(&Event::Finished { report: &report });

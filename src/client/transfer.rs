@@ -10,10 +10,10 @@ use crate::error::PayloadError;
 use crate::event::{Event, LaneProgress, Listed, Relay};
 use crate::options::{MAX_TIMEOUT, Options};
 use crate::payload::Payload;
-use crate::protocol::scheduler::{Config, Notice, Outcome, Scheduler, Signal, Step};
+use crate::protocol::scheduler::{Notice, Outcome, Scheduler, Signal, Step};
 use crate::protocol::stop_and_wait::ExitReason;
-use crate::protocol::worker::{Target, Worker};
-use crate::protocol::{LossReason, SeqRange, Tid, WorkerId};
+use crate::protocol::worker::Worker;
+use crate::protocol::{LossReason, SeqRange, WorkerId};
 use crate::report::{ReceiverReport, Report};
 use crate::sender::{Message, Sender};
 use crossbeam_channel as channel;
@@ -35,8 +35,6 @@ pub(super) struct Transfer<'a, 'o> {
     options: &'a Options,
     payload: &'a Payload,
     observer: &'a mut Relay<'o>,
-    tid: Tid,
-    start: Instant,
     /// The number of entries in the orchestrator's list.
     listed: usize,
     scheduler: Scheduler,
@@ -54,26 +52,13 @@ impl<'a, 'o> Transfer<'a, 'o> {
         options: &'a Options,
         payload: &'a Payload,
         observer: &'a mut Relay<'o>,
-        targets: Vec<Target>,
         listed: usize,
-        config: Config,
-        start: Instant,
+        scheduler: Scheduler,
     ) -> Self {
         let (to_main, messages) = channel::bounded(CAPACITY);
-        Self {
-            work: vec![None; targets.len()],
-            threads: Vec::new(),
-            scheduler: Scheduler::new(targets, config, start),
-            tid: config.tid,
-            stop: Arc::default(),
-            options,
-            payload,
-            observer,
-            start,
-            listed,
-            messages,
-            to_main,
-        }
+        let work = vec![None; scheduler.workers().len()];
+        let (stop, threads) = (Arc::default(), Vec::new());
+        Self { options, payload, observer, listed, scheduler, stop, work, threads, messages, to_main }
     }
 
     /// Runs until the transfer is over; `None` if the observer has cancelled it.
@@ -193,7 +178,7 @@ impl<'a, 'o> Transfer<'a, 'o> {
             };
         }
         self.observer.event(&Event::Progress {
-            elapsed: self.start.elapsed(),
+            elapsed: self.scheduler.elapsed(Instant::now()),
             acked_bytes: self.scheduler.workers().iter().map(Worker::acked_bytes).sum(),
             payload_bytes: self.payload.len(),
             lanes: &lanes,
@@ -205,10 +190,10 @@ impl<'a, 'o> Transfer<'a, 'o> {
     pub fn finish(mut self, measuring: Duration) -> Report {
         self.scheduler.finish(Outcome::Incomplete);
         let report = Report {
-            elapsed: self.start.elapsed(),
+            elapsed: self.scheduler.elapsed(Instant::now()),
             measuring,
             receivers: self.scheduler.workers().iter().map(ReceiverReport::of).collect(),
-            ..Report::new(self.tid, self.payload.len(), self.scheduler.packets())
+            ..Report::new(self.scheduler.tid(), self.payload.len(), self.scheduler.packets())
         };
         self.stop.store(true, Relaxed);
         // A thread that has something to say, or gets no more work, would wait for ever.

@@ -141,6 +141,16 @@ impl Scheduler {
         }
     }
 
+    /// Returns the transaction.
+    pub fn tid(&self) -> Tid {
+        self.config.tid
+    }
+
+    /// Returns the time from the assignment to `now`.
+    pub fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
     /// Returns the workers, in the order of the targets.
     pub fn workers(&self) -> &[Worker] {
         &self.workers
@@ -230,10 +240,6 @@ impl Scheduler {
     /// Whether every packet of the payload is acknowledged: each of them is one worker's at any time.
     fn is_complete(&self) -> bool {
         self.workers.iter().map(|worker| packets_in(&worker.acked_ranges())).sum::<u32>() == self.packets()
-    }
-
-    fn elapsed(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.start)
     }
 
     fn next_tick(&self) -> Option<Instant> {
