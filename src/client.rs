@@ -1,5 +1,5 @@
 //! The story of one transaction: handshake, latencies, plan, transfer, report.
-#![expect(clippy::indexing_slicing, reason = "the indexes that `merge` makes of its own targets")]
+#![expect(clippy::indexing_slicing, reason = "the indexes into its targets that `merge` returns")]
 
 mod transfer;
 
@@ -49,7 +49,7 @@ impl Client {
         self.send_observed(payload, mode, &mut |_: &Event<'_>| ControlFlow::Continue(()))
     }
 
-    /// Sends the payload, and tells `observer` what happens meanwhile.
+    /// Sends the payload, and reports what happens meanwhile to `observer`.
     ///
     /// # Errors
     /// As [`send`](Self::send), and [`Error::Cancelled`] if the observer asks for that. It can whenever there is an event: four

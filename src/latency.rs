@@ -204,7 +204,7 @@ impl Starter {
         Self { end, echoes, max, started: 0, pause: MAX_PAUSE.min(pause), next: now }
     }
 
-    /// When to start the next thread, perhaps now; `None` if no more are needed or the time is up. `taken` is the number of
+    /// Returns when to start the next thread, perhaps now; `None` if no more are needed or the time is up. `taken` is the number of
     /// echoes that threads have taken on.
     fn next(&mut self, now: Instant, taken: usize) -> Option<Instant> {
         if now >= self.end || taken >= self.echoes || self.started >= self.max {
@@ -333,7 +333,7 @@ fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
         Ok(reply) if reply.address == address => {
             Reply::Icmp(rtt.min(Duration::from_millis(u64::from(reply.rtt) + 1)))
         }
-        // The other one is somebody else's answer.
+        // The other one answers somebody else's echo.
         Ok(_) | Err(PingError::TimedOut | PingError::IoPending) => Reply::None,
         Err(PingError::OsError(code, _)) => Reply::Refused(code),
         Err(_) => Reply::Error("not an echo reply".to_owned()),

@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Most bytes that a [`BlockReader`] reads at once: whole packets, at most 16 KiB. Larger blocks are not faster.
+/// The maximum that a [`BlockReader`] reads at one time, in bytes: whole packets, at most 16 KiB. Larger blocks are not faster.
 const BLOCK: u64 = (16 * 1024 / MAX_PACKET_PAYLOAD * MAX_PACKET_PAYLOAD) as u64;
 
 /// The name of a payload that was given as bytes, a reader or an open file.

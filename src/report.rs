@@ -155,7 +155,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of a transfer in which nothing has happened yet, for the tests of who shows reports.
+    /// A report of a transfer in which nothing has happened yet.
     pub fn new(tid: Tid, payload_bytes: u64, packets: u32) -> Self {
         let (elapsed, measuring) = (Duration::ZERO, Duration::ZERO);
         Self { tid, payload_bytes, packets, elapsed, measuring, receivers: Vec::new() }

@@ -1,4 +1,4 @@
-//! One receiver's thread: the blocking loop round one [`StopAndWait`] machine, with a socket of its own.
+//! One receiver's thread: the blocking loop around one [`StopAndWait`] machine, with its own socket.
 //!
 //! A packet's way is one line: payload → buffer → socket → ack → machine → count. In the steady state that is one `send`, one
 //! `recv` and one look at the clock a packet, and no message, lock, allocation or formatting.
@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// After an unexpected error of `recv` that may repeat at once: enough not to spin.
+/// After an unexpected error of `recv` that may repeat immediately: enough not to spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
 /// More datagrams than a socket's buffer holds: all that can have arrived before a timer fires.
 const MAX_PENDING: u32 = 1000;
 
-/// What a sender's thread tells the main thread.
+/// What a sender's thread reports to the main thread.
 pub(crate) enum Message {
     /// Something that changes the work.
     Signal(Signal),
@@ -56,15 +56,15 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Sends one range after another until there are no more to come, and tells the main thread of each.
+    /// Sends one range after another until there are no more to come, and reports each to the main thread.
     pub fn run(mut self) {
-        // A thread that ended in silence, also by a panic, could make the main thread wait for ever.
+        // A thread that ended in silence, also by a panic, could make the main thread wait forever.
         let ended = panic::catch_unwind(AssertUnwindSafe(|| self.run_ranges())).unwrap_or_else(|_| {
             let panicked = io::Error::other("it panicked; this is a bug, please report it");
             Err(lost(LossReason::local("thread", &panicked)))
         });
         if let Err(last) = ended {
-            self.tell(last);
+            self.report(last);
         }
     }
 
@@ -76,7 +76,7 @@ impl Sender {
             reader.range = range.bytes();
             self.machine.begin(range);
             self.send_range(&mut socket, &mut reader)?;
-            self.tell(Message::Signal(Signal::Completed));
+            self.report(Message::Signal(Signal::Completed));
         }
         Ok(())
     }
@@ -153,7 +153,7 @@ impl Sender {
         let Ok(datagram) = received.inspect_err(|error| self.on_error(error)) else { return false };
         let acked_after = self.machine.handle_datagram(now, datagram);
         if self.trace == Trace::Packets {
-            self.tell(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });
+            self.report(Message::PacketReceived { datagram: datagram.to_vec(), acked_after });
         }
         acked_after.is_some()
     }
@@ -162,7 +162,7 @@ impl Sender {
     fn on_error(&mut self, error: &io::Error) {
         if error.kind() == ErrorKind::ConnectionRefused {
             if self.machine.handle_refusal() {
-                self.tell(Message::Refused);
+                self.report(Message::Refused);
             }
         } else if !udp::nothing_came(error) {
             self.machine.handle_error(OsMessage(error).to_string());
@@ -174,14 +174,14 @@ impl Sender {
     fn trace_transmission(&self, seq: Seq, transmission: u32, waited: Duration, payload: &[u8]) {
         if self.trace >= Trace::Timeouts && transmission > 1 {
             let refused = self.machine.is_refused();
-            self.tell(Message::TimedOut { seq, transmissions: transmission - 1, waited, refused });
+            self.report(Message::TimedOut { seq, transmissions: transmission - 1, waited, refused });
         }
         if self.trace == Trace::Packets {
-            self.tell(Message::PacketSent { seq, transmission, payload: payload.to_vec() });
+            self.report(Message::PacketSent { seq, transmission, payload: payload.to_vec() });
         }
     }
 
-    fn tell(&self, message: Message) {
+    fn report(&self, message: Message) {
         // No one listens any more only when the transfer is over; the thread then ends at its next wait.
         let _ = self.messages.send((self.worker, message));
     }
@@ -248,10 +248,10 @@ mod tests {
         receiver.send_to(&[&longest[..], b"x"].concat(), from).unwrap();
         receiver.send_to(&longest, from).unwrap();
         thread.join().unwrap();
-        let told: Vec<_> = messages.iter().map(|(worker, message)| (worker.0, message)).collect();
+        let reported: Vec<_> = messages.iter().map(|(worker, message)| (worker.0, message)).collect();
         assert!(
             matches!(
-                &told[..],
+                &reported[..],
                 [
                     (7, Message::PacketSent { transmission: 1, .. }),
                     (7, Message::PacketReceived { datagram, acked_after: None }),
@@ -260,7 +260,7 @@ mod tests {
                 ] if datagram.len() == MAX_ACK_LEN + 1
             ),
             "{} messages",
-            told.len()
+            reported.len()
         );
     }
 
@@ -297,7 +297,7 @@ mod tests {
     }
 
     /// All that a sender says whose timeouts are short and whose receiver acknowledges nothing, and its last word.
-    fn says(
+    fn reports(
         mut sender: Sender,
         work: &channel::Sender<SeqRange>,
         give_up: u64,
@@ -318,12 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_port_is_told_once_and_then_loses_the_receiver() {
+    fn a_closed_port_is_reported_once_and_then_loses_the_receiver() {
         let (mut sender, _, work, _receiver) = sender();
         sender.trace = Trace::Timeouts;
         // A port of an address that no other test binds, so that it stays closed.
         sender.target = UdpSocket::bind("127.3.9.1:0").unwrap().local_addr().unwrap();
-        let (said, reason) = says(sender, &work, 3_600_000);
+        let (said, reason) = reports(sender, &work, 3_600_000);
         assert_eq!(reason, ExitReason::Lost(LossReason::Refused { seq: Seq(LAST), times: 5 }));
         assert_eq!(said.iter().filter(|message| matches!(message, Message::Refused)).count(), 1);
         let again = |message: &Message| match *message {
@@ -338,7 +338,7 @@ mod tests {
     fn silence_is_no_error_and_no_trace_means_no_word() {
         let (mut sender, _, work, _receiver) = sender();
         sender.trace = Trace::Off;
-        let (said, reason) = says(sender, &work, 20);
+        let (said, reason) = reports(sender, &work, 20);
         assert!(
             matches!(reason, ExitReason::Lost(LossReason::Silent { last_error: None, .. })),
             "{reason:?}"

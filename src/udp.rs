@@ -117,6 +117,6 @@ mod tests {
             assert_eq!(socket.socket.read_timeout().unwrap(), Some(timeout), "{wait:?}");
         }
         socket.set_timeout(Duration::ZERO).unwrap();
-        assert!(socket.socket.read_timeout().unwrap().is_some(), "no wait is not for ever");
+        assert!(socket.socket.read_timeout().unwrap().is_some(), "no wait is not forever");
     }
 }

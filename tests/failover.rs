@@ -40,7 +40,7 @@ fn any_one_receiver_may_be_lost_at_any_moment() {
         assert_eq!((outcome.lost(), acked(&outcome)[victim]), (vec![victim], acks));
         assert_eq!(outcome.report().receivers[victim].planned_bytes, 1000);
         // What it left goes to the others in contiguous runs; to whom how much of it, their pace decides.
-        let moves = &outcome.told.moves;
+        let moves = &outcome.events.moves;
         assert!(moves.iter().all(|&(from, to, ..)| from == victim && to != victim), "{moves:?}");
         assert_eq!(moves.iter().map(|&(.., packets)| packets).sum::<u32>(), 10 - acks);
         assert_eq!(moves[0].2, victim as u32 * 10 + acks, "the outstanding one included");
@@ -93,7 +93,7 @@ fn the_only_packet_of_a_payload_survives_its_receiver() {
     let options = Options { latencies: Some(vec![ms(3), ms(1), ms(2)]), ..short_timeouts(&servers, 3) };
     let outcome = send(&servers, options, b"x", Mode::Balance);
     outcome.arrived(b"x");
-    assert_eq!((outcome.lost(), outcome.told.moves.len()), (vec![1], 1));
+    assert_eq!((outcome.lost(), outcome.events.moves.len()), (vec![1], 1));
     assert_eq!(outcome.transaction.shares().iter().sum::<u64>(), 1);
 }
 
@@ -118,7 +118,7 @@ fn without_failover_the_others_finish_their_shares() {
     let servers = Servers::start(Script::new().with(three([ALIVE, 4, ALIVE])));
     let options = Options { failover: false, ..short_timeouts(&servers, 3) };
     let outcome = send(&servers, options, &payload(3000), Mode::Balance);
-    assert_eq!((outcome.lost(), outcome.told.moves.len()), (vec![1], 0));
+    assert_eq!((outcome.lost(), outcome.events.moves.len()), (vec![1], 0));
     assert_eq!(acked(&outcome), [10, 4, 10]);
     let line = outcome.failure(ExitStatus::Incomplete);
     let account = "transfer: 2400 of 3000 bytes acknowledged, 24 of 30 packets: 127.0.0.2 SEQ 0-9; \
@@ -130,14 +130,14 @@ fn without_failover_the_others_finish_their_shares() {
 }
 
 #[test]
-fn mode_2_has_nobody_to_fail_over_to() {
+fn mode_2_has_no_receiver_to_fail_over_to() {
     in_parallel(&[0, 4], |&acks| {
         let servers = Servers::start(Script::new().with(three([ALIVE, acks, ALIVE])));
         let outcome = send(&servers, short_timeouts(&servers, 3), &payload(1000), Mode::Single(2));
         let line = outcome.failure(ExitStatus::Incomplete);
         assert_eq!(line.contains("all receivers fell silent after "), acks > 0, "{line}");
         assert_eq!(acked(&outcome), [0, acks, 0]);
-        assert_eq!((outcome.lost().len(), outcome.told.moves.len()), (1, 0));
+        assert_eq!((outcome.lost().len(), outcome.events.moves.len()), (1, 0));
         assert!(["A", "C"].iter().all(|other| outcome.transaction.part(other).counts.packets == 0));
     });
 }
@@ -181,7 +181,7 @@ fn silence_from_the_start_points_to_firewalls() {
     assert!(outcome.report().receivers.iter().all(|r| matches!(r.status, ReceiverStatus::Lost(_))));
 }
 
-/// Whatever the observer hears, a long list is named in part only.
+/// Whatever is reported to the observer, a long list is named in part only.
 #[test]
 fn a_long_list_of_losses_stays_one_line() {
     let receiver = |i| Receiver::named(format!("R{i}\u{1b}[2J\u{202e}")).closed();
@@ -202,6 +202,6 @@ fn who_is_too_slow_for_the_transaction_is_warned_of() {
     let options = Options { deadline: Some(ms(2500)), ..short_timeouts(&servers, 3) };
     let outcome = send(&servers, options, &payload(900_000), Mode::Balance);
     outcome.failure(ExitStatus::Deadline);
-    let [projected] = outcome.told.too_slow[..] else { panic!("{:?}", outcome.told.too_slow) };
+    let [projected] = outcome.events.too_slow[..] else { panic!("{:?}", outcome.events.too_slow) };
     assert!(projected.as_secs() > 90, "{projected:?}");
 }

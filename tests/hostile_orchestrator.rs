@@ -39,9 +39,9 @@ fn whatever_else_comes_the_first_right_assignment_counts() {
     let bytes = payload(1000);
     let outcome = send(&servers, long_timeouts(&servers, 2), &bytes, Mode::Balance);
     assert_eq!(outcome.flawless(&bytes).tid.0, 3740);
-    assert_eq!((servers.intents(), servers.other_datagrams(), outcome.told.intents), (1, 0, 1));
+    assert_eq!((servers.intents(), servers.other_datagrams(), outcome.events.intents), (1, 0, 1));
     let lengths: Vec<usize> = others.iter().map(|other| other.len()).chain([100]).collect();
-    assert_eq!(outcome.told.unexpected, lengths);
+    assert_eq!(outcome.events.unexpected, lengths);
 }
 
 /// One line, exit status 4, and not a datagram to anybody, even where the rest of the list is right or a right assignment
@@ -140,7 +140,7 @@ fn an_address_listed_twice_is_lost_once_with_both_ranges() {
     let bytes = payload(3000);
     let outcome = send(&servers, short_timeouts(&servers, 3), &bytes, Mode::Balance);
     outcome.arrived(&bytes);
-    assert_eq!((outcome.lost(), &outcome.told.moves[..]), (vec![0], &[(0, 1, 22, 8)][..]));
+    assert_eq!((outcome.lost(), &outcome.events.moves[..]), (vec![0], &[(0, 1, 22, 8)][..]));
 }
 
 /// Where there is no IPv6 at all, the error says so instead.

@@ -47,7 +47,7 @@ fn garbage_of_any_length_changes_nothing() {
 }
 
 #[test]
-fn everything_at_once_changes_nothing() {
+fn all_faults_together_change_nothing() {
     let hostile = Receiver::named("H")
         .ack_delay(ms(4))
         .wrong_tid_acks()
@@ -63,7 +63,7 @@ fn everything_at_once_changes_nothing() {
     changes_nothing(hostile, 15 * 5 + 14 * 2);
 }
 
-/// An ack that waits in the socket when its packet is sent cannot be told from one that came after it. Whoever sends it
+/// An ack that waits in the socket when its packet is sent cannot be distinguished from one that came after it. Whoever sends it
 /// lies about having the packet, as it could at any time; everybody else's bytes are none the worse for it.
 #[test]
 fn a_receiver_that_acknowledges_in_advance_is_taken_at_its_word() {
@@ -117,8 +117,8 @@ fn a_flood_moves_neither_the_timer_nor_the_give_up() {
         let servers = Servers::start(Script::new().receiver(flooding));
         let options = Options { give_up: ms(2000), ..short_timeouts(&servers, 1) };
         let outcome = send(&servers, options, b"one packet", Mode::Balance);
-        let LossReason::Silent { waited, transmissions, .. } = outcome.told.lost[0].1 else {
-            panic!("{:?}", outcome.told.lost)
+        let LossReason::Silent { waited, transmissions, .. } = outcome.events.lost[0].1 else {
+            panic!("{:?}", outcome.events.lost)
         };
         assert!(waited >= ms(2000));
         // One every 100 ms; a timer never fires early, and a busy machine may be late by several.
@@ -145,7 +145,7 @@ fn an_ack_is_found_in_a_flood() {
 
 #[test]
 fn a_port_that_is_closed_for_a_while_costs_retransmissions_only() {
-    let servers = Servers::start(Script::new().receiver(Receiver::named("R").opens_when_told()));
+    let servers = Servers::start(Script::new().receiver(Receiver::named("R").opens_when_asked()));
     let bytes = payload(500);
     let whole = Payload::from_bytes(&bytes[..]).unwrap();
     // The first transmission is refused; the second may be or not.
@@ -171,8 +171,8 @@ fn beside_an_honest_one(hostile: Receiver) -> Outcome {
 #[test]
 fn a_closed_port_loses_its_receiver_after_five_refusals() {
     let outcome = beside_an_honest_one(Receiver::named("C").closed());
-    let [(0, LossReason::Refused { seq: Seq(0), times: 5 })] = outcome.told.lost[..] else {
-        panic!("{:?}", outcome.told.lost)
+    let [(0, LossReason::Refused { seq: Seq(0), times: 5 })] = outcome.events.lost[..] else {
+        panic!("{:?}", outcome.events.lost)
     };
     assert_eq!(outcome.report().receivers[0].counts.transmissions, 5);
     assert_eq!(outcome.transaction.part("R").counts.packets, 10);
@@ -195,7 +195,7 @@ fn refusals_alone_fail_the_transfer_and_the_line_says_so() {
 fn a_port_that_closes_during_the_transfer_is_a_lost_receiver() {
     for acks in [1, 4] {
         let outcome = beside_an_honest_one(Receiver::named("C").closes_after_acks(acks, None));
-        assert!(matches!(outcome.told.lost[..], [(0, LossReason::Refused { seq, .. })] if seq.0 == acks));
+        assert!(matches!(outcome.events.lost[..], [(0, LossReason::Refused { seq, .. })] if seq.0 == acks));
     }
 }
 

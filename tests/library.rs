@@ -8,7 +8,7 @@ use std::error::Error as _;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 
-/// The error of a transfer that the observer cancels as soon as this happens. It is told nothing more.
+/// The error of a transfer that the observer cancels as soon as this happens. It gets no further event.
 fn cancelled(servers: &Servers, happens: impl Fn(&Event<'_>) -> bool) -> Error {
     let mut is_over = false;
     let mut observer = |event: &Event<'_>| {
@@ -23,7 +23,7 @@ fn cancelled(servers: &Servers, happens: impl Fn(&Event<'_>) -> bool) -> Error {
 }
 
 #[test]
-fn an_observer_cancels_a_transfer_and_is_told_nothing_more() {
+fn an_observer_cancels_a_transfer_and_gets_no_more_events() {
     let servers = Servers::start(Script::new().receiver(Receiver::named("A").ack_delay(ms(5))));
     let error = cancelled(&servers, |event| matches!(event, Event::Progress { acked_bytes: 1.., .. }));
     assert_eq!(error.exit_status(), ExitStatus::Incomplete);

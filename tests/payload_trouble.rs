@@ -20,7 +20,7 @@ const LEN: usize = 100_000;
 fn sent_with(midway: bool, trouble: impl Fn(&Path)) -> (Outcome, Vec<u8>) {
     let bytes = payload(LEN);
     let file = PayloadFile::new(&bytes);
-    // Else a change within one tick of the file system's clock could not be told from none.
+    // Else a change within one tick of the file system's clock could not be distinguished from none.
     writable(&file.path).set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let servers = Servers::start(Script::new().receiver(Receiver::named("A").lose(5, 1)).receivers(1));
     let whole = Payload::open(&file.path).unwrap();
@@ -147,7 +147,7 @@ fn a_stream_that_does_not_fit_into_memory_is_status_3() {
 }
 
 /// Who writes into a pipe and is killed leaves an end like any other: what came until then is the payload. That cannot
-/// be told apart; `set -o pipefail` is the shell's way to know.
+/// be distinguished; `set -o pipefail` is the shell's way to know.
 #[test]
 fn a_stream_that_ends_early_is_sent_as_far_as_it_came() {
     let servers = Servers::start(Script::new().receivers(1));

@@ -55,14 +55,14 @@ pub fn short_timeouts(servers: &Servers, entries: usize) -> Options {
 /// A transfer that is over.
 pub struct Outcome {
     pub result: Result<Report, Error>,
-    pub told: Told,
+    pub events: Events,
     /// As the servers stood when the client returned.
     pub transaction: Transaction,
 }
 
-/// What the observer was told.
+/// What was reported to the observer.
 #[derive(Default)]
-pub struct Told {
+pub struct Events {
     pub intents: u32,
     /// Lengths of what came instead of an assignment, cut by the client.
     pub unexpected: Vec<usize>,
@@ -112,11 +112,11 @@ impl Outcome {
 
     /// The list entries of the receivers that were lost, in order.
     pub fn lost(&self) -> Vec<usize> {
-        self.told.lost.iter().map(|(entry, _)| *entry).collect()
+        self.events.lost.iter().map(|(entry, _)| *entry).collect()
     }
 }
 
-/// Sends `bytes`, and hears of everything.
+/// Sends `bytes`, and records all events.
 pub fn send(servers: &Servers, options: Options, bytes: &[u8], mode: Mode) -> Outcome {
     send_payload(servers, options, &Payload::from_bytes(bytes).unwrap(), mode, |_| {})
 }
@@ -129,22 +129,22 @@ pub fn send_payload(
     mode: Mode,
     mut also: impl FnMut(&Event<'_>),
 ) -> Outcome {
-    let mut told = Told::default();
+    let mut events = Events::default();
     let result = Client::with_options(servers.orchestrator(), options).send_observed(
         payload,
         mode,
         &mut |event: &Event<'_>| {
-            told.hear(event);
+            events.record(event);
             also(event);
             ControlFlow::Continue(())
         },
     );
     let transaction = servers.judge().unwrap_or_else(|| panic!("no intent came"));
-    Outcome { result, told, transaction }
+    Outcome { result, events, transaction }
 }
 
-impl Told {
-    fn hear(&mut self, event: &Event<'_>) {
+impl Events {
+    fn record(&mut self, event: &Event<'_>) {
         match event {
             Event::IntentSent { .. } => self.intents += 1,
             Event::Unexpected { datagram } => self.unexpected.push(datagram.len()),
@@ -190,7 +190,7 @@ impl CommandOutput {
 /// The program that is tested.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mdalp");
 
-/// The program with these words, told where these servers are.
+/// The program with these words and the address of these servers.
 pub fn mdalp(servers: &Servers, words: &str) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(addressed_to(servers)).args(words.split_whitespace());
@@ -204,7 +204,7 @@ pub fn sending(servers: &Servers, file: &PayloadFile, words: &str) -> Command {
     command
 }
 
-/// A line for the shell, in which `"$0" "$@"` is the program, told where these servers are.
+/// A line for the shell, in which `"$0" "$@"` is the program and the address of these servers.
 pub fn shell(servers: &Servers, line: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", line, PROGRAM]).args(addressed_to(servers));

@@ -76,7 +76,7 @@ fn receivers_without_a_route_are_lost_immediately() {
         let outcome = send(&servers, options, &bytes, Mode::Balance);
         assert_eq!(outcome.arrived(&bytes).receivers[1].counts.transmissions, 0);
         assert_eq!(outcome.lost(), [1]);
-        assert_eq!(outcome.told.lost[0].1.to_string(), why);
+        assert_eq!(outcome.events.lost[0].1.to_string(), why);
 
         let alone = Servers::start(Script::new().listed_text(address, "nowhere"));
         let outcome = send(&alone, short_timeouts(&alone, 1), &bytes, Mode::Balance);
@@ -116,11 +116,11 @@ fn a_failing_network_loses_packets_and_then_the_receiver() {
         outcome.arrived(&bytes);
         assert!(outcome.transaction.faults().iter().all(|fault| fault.to_string().contains("list")));
         if comes_back {
-            assert!(back && outcome.told.lost.is_empty(), "{:?}", outcome.told.lost);
+            assert!(back && outcome.events.lost.is_empty(), "{:?}", outcome.events.lost);
             assert!(outcome.report().retransmissions() >= 2);
         } else {
-            let LossReason::Silent { last_error: Some(why), .. } = &outcome.told.lost[0].1 else {
-                panic!("{:?}", outcome.told.lost)
+            let LossReason::Silent { last_error: Some(why), .. } = &outcome.events.lost[0].1 else {
+                panic!("{:?}", outcome.events.lost)
             };
             assert_eq!(why, "No route to host");
             ip(&format!("route del {route}"));

@@ -60,7 +60,7 @@ fn there_are_three_dependencies_and_none_for_tests() {
     assert_eq!(manifest.matches("dependencies").count(), 1, "another table of dependencies");
 }
 
-/// Cargo is told not to look for tests, so one that nobody names would never run.
+/// Cargo is told not to look for tests, so one that is not named would never run.
 #[test]
 fn every_file_of_tests_is_run() {
     let main = read("tests/main.rs");

@@ -90,7 +90,7 @@ fn a_receiver_without_bytes_is_left_alone() {
 }
 
 #[test]
-fn the_events_tell_the_whole_story_in_order() {
+fn the_events_are_the_whole_transfer_in_order() {
     let servers = Servers::start(Script::new().receivers(2).receiver(Receiver::named("late").lose(6, 1)));
     let options = Options { trace: Trace::Packets, first_timeout: ms(50), ..options(&servers, 3) };
     let mut story = Vec::new();

@@ -1,4 +1,4 @@
-//! The main thread while packets are sent: it makes threads and channels, hands over what the threads say, and does what the
+//! The main thread while packets are sent: it makes threads and channels, hands over what the threads report, and does what the
 //! [`Scheduler`] decides.
 #![expect(clippy::disallowed_methods, reason = "threads and channels are made here")]
 #![expect(
@@ -42,7 +42,7 @@ pub(super) struct Transfer<'a, 'o> {
     /// The way to each thread. Only those that have got work exist.
     work: Vec<Option<channel::Sender<SeqRange>>>,
     threads: Vec<JoinHandle<()>>,
-    /// What the threads say, and the end that each of them gets to say it.
+    /// What the threads report, and the end of that channel that each of them gets.
     messages: channel::Receiver<(WorkerId, Message)>,
     to_main: channel::Sender<(WorkerId, Message)>,
 }
@@ -196,7 +196,7 @@ impl<'a, 'o> Transfer<'a, 'o> {
             ..Report::new(self.scheduler.tid(), self.payload.len(), self.scheduler.packets())
         };
         self.stop.store(true, Relaxed);
-        // A thread that has something to say, or gets no more work, would wait for ever.
+        // A thread that has something to say, or gets no more work, would wait forever.
         drop((self.messages, self.work));
         if report.is_complete() {
             self.threads.into_iter().for_each(|thread| _ = thread.join());

@@ -37,11 +37,11 @@ fn short() -> Options {
     Options { intent_timeout: Duration::from_millis(20), ..Options::default() }
 }
 
-/// The result of a handshake, and what the observer was told, in short.
+/// The result of a handshake, and what was reported to the observer, in short.
 fn run(address: SocketAddr, options: &Options) -> (Result<Assigned, Error>, Vec<String>) {
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     let mut note = |event: &Event<'_>| {
-        told.push(match event {
+        events.push(match event {
             Event::IntentSent { attempt, .. } => format!("intent {attempt}"),
             Event::Waiting { .. } => "waiting".to_owned(),
             Event::Unexpected { datagram } => format!("unexpected {}", datagram.escape_ascii()),
@@ -50,7 +50,7 @@ fn run(address: SocketAddr, options: &Options) -> (Result<Assigned, Error>, Vec<
         ControlFlow::Continue(())
     };
     let result = request(address, options, &mut Relay::new(&mut note));
-    (result, told)
+    (result, events)
 }
 
 fn problem(result: Result<Assigned, Error>) -> HandshakeError {
@@ -66,12 +66,12 @@ fn one_intent_brings_one_assignment() {
         socket.send_to(ASSIGNMENT, client).unwrap();
     });
     let before = Instant::now();
-    let (result, told) = run(address, &patient());
+    let (result, events) = run(address, &patient());
     let assigned = result.unwrap();
     assert_eq!(assigned.tid, Tid(3740));
     assert_eq!(assigned.receivers[0].address, IpAddr::from([10, 0, 0, 1]));
     assert!(assigned.at > before && assigned.waited <= assigned.at - before);
-    assert_eq!(told, ["intent 1"]);
+    assert_eq!(events, ["intent 1"]);
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn what_has_nothing_to_do_with_the_local_address_is_not_blamed_on_it() {
 }
 
 #[test]
-fn a_closed_port_is_an_error_at_once() {
-    // No other test binds this address, so nobody can have taken the port.
+fn a_closed_port_is_an_immediate_error() {
+    // No other test binds this address, so the port is free.
     let free = UdpSocket::bind(("127.8.8.8".parse::<Ipv4Addr>().unwrap(), 0)).unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -172,11 +172,11 @@ fn a_refusal_that_the_system_reports_late_does_not_swallow_an_intent() {
 #[test]
 fn silence_ends_with_the_intent_timeout() {
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (result, told) = run(silent.local_addr().unwrap(), &short());
+    let (result, events) = run(silent.local_addr().unwrap(), &short());
     let error = result.unwrap_err();
     assert!(error.to_string().ends_with(": no assignment within 0.02 s"), "{error}");
     assert_eq!(error.exit_status(), ExitStatus::Orchestrator);
-    assert_eq!(told, ["intent 1"]);
+    assert_eq!(events, ["intent 1"]);
 }
 
 #[test]
@@ -191,11 +191,11 @@ fn a_flood_of_junk_does_not_move_the_timeout() {
         }
         socket.send_to(ASSIGNMENT, client).ok();
     });
-    let (result, told) = run(address, &Options { intent_timeout: Duration::from_millis(100), ..patient() });
+    let (result, events) = run(address, &Options { intent_timeout: Duration::from_millis(100), ..patient() });
     over.store(true, Ordering::Relaxed);
     let HandshakeError::Silent { others, last, .. } = problem(result) else { panic!("not silent") };
     assert_eq!(last, "\"junk\"");
-    assert_eq!(others as usize, told.iter().filter(|told| *told == "unexpected junk").count());
+    assert_eq!(others as usize, events.iter().filter(|event| *event == "unexpected junk").count());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_observer_can_end_the_wait() {
 }
 
 #[test]
-fn what_is_no_assignment_is_told_and_ignored() {
+fn what_is_no_assignment_is_reported_and_ignored() {
     let junk: [&[u8]; 6] =
         [b"", b"Type:0;", b"Type:10;TID:1;", b"Type:3;TID:1;SEQ:0;", b"\xff\0\n", b"Type:"];
     let address = orchestrator(move |socket, client| {
@@ -247,12 +247,12 @@ fn what_is_no_assignment_is_told_and_ignored() {
         socket.send_to(&[b'x'; 60_000], client).unwrap();
         socket.send_to(ASSIGNMENT, client).unwrap();
     });
-    let (result, told) = run(address, &patient());
+    let (result, events) = run(address, &patient());
     assert_eq!(result.unwrap().tid, Tid(3740));
     let mut expected = vec!["intent 1".to_owned()];
     expected.extend(junk.map(|j| format!("unexpected {}", j.escape_ascii())));
     expected.push(format!("unexpected {}", "x".repeat(EXCERPT)));
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
 }
 
 #[test]
@@ -262,9 +262,9 @@ fn what_others_send_never_arrives() {
         other.send_to(b"Type:1;TID:1;DATA:[{'ip_address': '10.6.6.6', 'name': ''}];", client).unwrap();
         socket.send_to(ASSIGNMENT, client).unwrap();
     });
-    let (result, told) = run(address, &patient());
+    let (result, events) = run(address, &patient());
     assert_eq!(result.unwrap().tid, Tid(3740));
-    assert_eq!(told, ["intent 1"]);
+    assert_eq!(events, ["intent 1"]);
 }
 
 #[test]
@@ -288,9 +288,9 @@ fn the_intent_is_sent_again_only_on_request() {
         socket.send_to(ASSIGNMENT, client).unwrap();
     });
     let options = Options { intent_resend: Some(Duration::from_millis(5)), ..patient() };
-    let (result, told) = run(address, &options);
+    let (result, events) = run(address, &options);
     result.unwrap();
-    assert_eq!(told[..3], ["intent 1", "intent 2", "intent 3"]);
+    assert_eq!(events[..3], ["intent 1", "intent 2", "intent 3"]);
 }
 
 /// Runs the timers in virtual time, where nothing ever arrives: what is done at which millisecond.

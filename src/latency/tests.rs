@@ -18,7 +18,7 @@ fn last_octet(address: IpAddr) -> u8 {
     }
 }
 
-/// Hosts 1 to 99 answer after so many milliseconds, host 100 never does, to 101 nothing can be sent.
+/// Hosts 1 to 99 answer after that many milliseconds, host 100 never does, to 101 nothing can be sent.
 fn answer(address: IpAddr, by: fn(Duration) -> Reply) -> Reply {
     match last_octet(address) {
         100 => Reply::None,
@@ -49,7 +49,7 @@ const BY_ICMP: Method =
     Method { ping: icmp, probe: give_away, bind: None, extra_wait: |_| HOUR };
 const BY_UDP: Method = Method { ping: refuse, probe: udp, ..BY_ICMP };
 
-/// What the observer is told: the line, and before it "warning: " if it is one.
+/// What is reported to the observer: the line, and before it "warning: " if it is one.
 fn note(lines: &mut Vec<String>) -> impl FnMut(&Event<'_>) -> ControlFlow<()> {
     |event| {
         let Event::LatencyFallback { reason, warning } = event else { panic!("{event:?}") };
@@ -94,7 +94,7 @@ fn who_does_not_answer_counts_as_the_slowest_that_did() {
 }
 
 #[test]
-fn if_nobody_answers_all_count_alike() {
+fn if_no_receiver_answers_all_count_alike() {
     assert_eq!(fill_missing(&[pinged(&[]), pinged(&[])]), [known(MAX_WAIT, LatencySource::Fallback); 2]);
     assert_eq!(fill_missing(&[]), []);
 }

@@ -85,7 +85,7 @@ impl Console {
         self.write_line(format_args!("mdalp: {error}"));
     }
 
-    /// Draws `line` over the progress line; what is no terminal gets a line of its own. Autowrap is off only meanwhile, so
+    /// Draws `line` over the progress line; what is not a terminal gets a separate line. Autowrap is off only meanwhile, so
     /// that a signal cannot leave it off.
     pub fn draw(&mut self, line: &str) {
         if self.terminal != Terminal::Yes {

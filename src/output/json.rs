@@ -167,7 +167,7 @@ impl Object {
         self.member(key, &format_args!("[{array}]"));
     }
 
-    /// A latency, and how it was had.
+    /// A latency, and how it was measured.
     pub fn latency(&mut self, latency: Option<Latency>) {
         self.milliseconds("latency_ms", latency.as_ref().and_then(Latency::measured));
         let (source, replies) = latency.map(|latency| latency.source.name()).unzip();

@@ -88,7 +88,7 @@ impl Log {
                 self.print_json(console, &line);
                 return self.warn_of_one(console, cause, &line);
             }
-            // When no receiver is left, the error that ends the run says all this. JSON has an event of its own.
+            // When no receiver is left, the error that ends the run says all this. JSON has its own event.
             Event::Lost { receiver, loss, unacked_packets } => {
                 self.at_work.iter_mut().skip(receiver.index.0).take(1).for_each(|at_work| *at_work = false);
                 if self.show.verbose == 0 && !self.at_work.contains(&true) {

@@ -45,7 +45,7 @@ pub fn receivers(report: &Report, mode: Mode) -> String {
     text
 }
 
-/// What is special about a receiver, if there is anything, on a line of its own.
+/// What is special about a receiver, if there is anything, on a separate line.
 fn note(receiver: &ReceiverReport) -> Option<String> {
     let (acked, planned) = (receiver.acked_bytes(), receiver.planned_bytes);
     let mut what = Vec::new();

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-/// A file of its own for each test, removed at the end.
+/// A separate file for each test, removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -263,7 +263,7 @@ fn payloads_and_their_errors_can_be_shared_between_threads() {
 
 #[test]
 fn a_shortage_of_descriptors_says_what_to_raise() {
-    // In a process of its own, since it is the process that has the limit.
+    // In a separate process, since it is the process that has the limit.
     let child = "MDALP_TEST_IS_CHILD";
     if std::env::var_os(child).is_none() {
         let script =

@@ -109,9 +109,9 @@ impl DataPacket {
 /// An acknowledgement (Type 3): the receiver has this packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ack {
-    /// Which transaction.
+    /// The transaction.
     pub tid: Tid,
-    /// Which packet.
+    /// The packet.
     pub seq: Seq,
 }
 

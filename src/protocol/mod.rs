@@ -26,14 +26,14 @@ pub use receiver::{Latency, LatencySource, LossReason, Receiver};
 
 use std::time::Duration;
 
-/// Most payload bytes that one data packet carries (mdalp(7)).
+/// The maximum number of payload bytes that one data packet carries (mdalp(7)).
 pub const MAX_PACKET_PAYLOAD: usize = 100;
 
-/// How long receivers acknowledge after the assignment: inferred from two captures (mdalp(7)).
+/// The time after the assignment for which receivers acknowledge: inferred from two captures (mdalp(7)).
 pub const TRANSACTION_LIFETIME: Duration = Duration::from_secs(90);
 
-/// One slot of the orchestrator's queue (mdalp(7)): who waits longer for an assignment than
-/// this is told what may be wrong.
+/// One slot of the orchestrator's queue (mdalp(7)): after a longer wait for an assignment the user is warned that something
+/// may be wrong.
 pub const QUEUE_SLOT: Duration = Duration::from_secs(180);
 
 /// In 64 bits: 584 years, and what is longer counts as that.

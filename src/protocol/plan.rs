@@ -9,7 +9,7 @@ const SHORTEST_LATENCY: Duration = Duration::from_micros(1);
 /// The most bytes that 32-bit SEQs can number.
 pub const MAX_PAYLOAD_LEN: u64 = u32::MAX as u64 * MAX_PACKET_PAYLOAD as u64;
 
-/// Which packets each receiver gets.
+/// The packets that each receiver gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Each receiver's range, in list order: contiguous from SEQ 0 and byte 0 on; some may be empty.
@@ -29,7 +29,7 @@ pub fn balanced(payload_len: u64, latencies: &[Duration]) -> Option<Plan> {
     to_ranges(shares(payload_len, latencies), floor(payload_len, latencies.len()))
 }
 
-/// Mode 2: everything to the receiver at `index`, from 0, in a list of `receivers`. `None` as for [`balanced`].
+/// Mode 2: assigns everything to the receiver at `index`, from 0, in a list of `receivers`. `None` as for [`balanced`].
 pub fn single(payload_len: u64, receivers: usize, index: usize) -> Option<Plan> {
     assert!(index < receivers, "there is no receiver {index} in a list of {receivers}");
     to_ranges((0..receivers).map(|i| if i == index { payload_len } else { 0 }), 0)
@@ -48,7 +48,7 @@ fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Option<Plan> 
     Some(Plan { ranges, floor })
 }
 
-/// How many of `len` bytes, at most [`MAX_PAYLOAD_LEN`], each receiver gets, by inverse latency.
+/// Returns how many of `len` bytes, at most [`MAX_PAYLOAD_LEN`], each receiver gets, by inverse latency.
 ///
 /// The sum is exactly `len`. No receiver gets fewer bytes than `min(ceil(len / 10), floor(len / n))`. A lower latency
 /// never gets fewer bytes than a higher one. Equal latencies get the same, give or take a byte of rounding; the bytes

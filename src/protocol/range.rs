@@ -37,10 +37,10 @@ pub(super) fn take_front(ranges: &mut VecDeque<SeqRange>, packets: u32) -> VecDe
 }
 
 impl SeqRange {
-    /// Nothing.
+    /// A range without packets.
     pub const EMPTY: Self = Self { first: 0, end: 0, first_byte: 0, end_byte: 0 };
 
-    /// The packets for `bytes`, the first of them numbered `first`; `None` if the SEQs do not fit 32 bits or
+    /// Returns the packets for `bytes`, the first of them numbered `first`; `None` if the SEQs do not fit 32 bits or
     /// `bytes` ends before it begins.
     pub fn over_bytes(first: Seq, bytes: Range<u64>) -> Option<Self> {
         let packets = bytes.end.checked_sub(bytes.start)?.div_ceil(MAX_PACKET_PAYLOAD as u64);
@@ -48,42 +48,42 @@ impl SeqRange {
         Some(Self { first: first.0, end, first_byte: bytes.start, end_byte: bytes.end })
     }
 
-    /// The first SEQ.
+    /// Returns the first SEQ.
     pub fn first(&self) -> Seq {
         Seq(self.first)
     }
 
-    /// One past the last SEQ.
+    /// Returns the SEQ after the last one.
     pub fn end(&self) -> Seq {
         Seq(self.end)
     }
 
-    /// How many packets.
+    /// Returns the number of packets.
     pub fn packets(&self) -> u32 {
         self.end - self.first
     }
 
-    /// The payload bytes of the whole range.
+    /// Returns the payload bytes of the whole range, as positions in the payload.
     pub fn bytes(&self) -> Range<u64> {
         self.first_byte..self.end_byte
     }
 
-    /// How many payload bytes.
+    /// Returns the number of payload bytes.
     pub fn len(&self) -> u64 {
         self.end_byte - self.first_byte
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it has no packets.
     pub fn is_empty(&self) -> bool {
         self.first == self.end
     }
 
-    /// The payload bytes of packet `seq`; empty if `seq` is outside of the range.
+    /// Returns the payload bytes of packet `seq`; empty if `seq` is outside of the range.
     pub fn packet_bytes(&self, seq: Seq) -> Range<u64> {
         self.start_of(seq)..self.start_of(Seq(seq.0.saturating_add(1)))
     }
 
-    /// The packets before `seq` and those from `seq` on. A `seq` outside of the range leaves one side empty.
+    /// Splits it into the packets before `seq` and those from `seq` on. A `seq` outside of the range leaves one side empty.
     pub fn split_at(&self, seq: Seq) -> (Self, Self) {
         let seq = Seq(seq.0.clamp(self.first, self.end));
         let byte = self.start_of(seq);

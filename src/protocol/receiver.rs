@@ -64,25 +64,25 @@ impl Latency {
 pub enum LossReason {
     /// One packet was not acknowledged for as long as the give-up time.
     Silent {
-        /// Which packet.
+        /// The packet.
         seq: Seq,
-        /// How long since it was first sent.
+        /// The time since its first transmission.
         waited: Duration,
-        /// How often it was sent.
+        /// The number of its transmissions.
         transmissions: u32,
         /// The last error of the system on this socket, if there was one.
         last_error: Option<String>,
     },
-    /// Its port is closed: so many transmissions in a row were refused.
+    /// Its port is closed: several transmissions in a row were refused.
     Refused {
-        /// Which packet.
+        /// The packet.
         seq: Seq,
-        /// How many transmissions in a row.
+        /// The number of refused transmissions in a row.
         times: u32,
     },
     /// Nothing could be sent to it at all: no thread, no socket, no way there.
     LocalFailure {
-        /// What could not be had: "thread", "file descriptor", "socket", "route".
+        /// What was unavailable: "thread", "file descriptor", "socket", "route".
         what: &'static str,
         /// The system's reason.
         error: String,

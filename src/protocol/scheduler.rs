@@ -17,10 +17,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often to look whether rebalancing has come to pay, while a receiver is idle.
+/// The interval at which to check whether rebalancing has come to pay, while a receiver is idle.
 const REBALANCE_TICK: Duration = Duration::from_millis(50);
 
-/// How often to look whether the transaction will probably expire.
+/// The interval at which to check whether the transaction will probably expire.
 const EXPIRY_TICK: Duration = Duration::from_secs(1);
 
 /// What a transfer is to do, besides the plan.
@@ -36,15 +36,15 @@ pub struct Config {
     pub rebalance: bool,
     /// Rebalancing leaves every receiver at least this many bytes.
     pub floor: u64,
-    /// The end of the transfer, come what may.
+    /// The end of the transfer, whatever its state.
     pub deadline: Option<Instant>,
-    /// How often progress is wanted.
+    /// The interval at which progress is wanted; `None` for never.
     pub progress: Option<Duration>,
-    /// Whether to tell, once, that the transaction will probably expire first.
+    /// Whether to report, once, that the transaction will probably expire first.
     pub watch_expiry: bool,
 }
 
-/// What a receiver's thread says to the main thread.
+/// What a receiver's thread reports to the main thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Its range is acknowledged, as far as it was left to it.
@@ -60,7 +60,7 @@ pub enum Step {
     Assign(WorkerId, SeqRange),
     /// Report this.
     Report(Notice),
-    /// Wait for a signal until this instant, or for ever.
+    /// Wait for a signal until this instant, or forever.
     Wait(Option<Instant>),
     /// It is over.
     Done(Outcome),
@@ -82,25 +82,25 @@ pub enum Outcome {
 pub enum Notice {
     /// A receiver is lost.
     Lost {
-        /// Which.
+        /// The receiver's worker.
         worker: WorkerId,
         /// The packets that it leaves behind.
         unacked_packets: u32,
     },
     /// Packets go to another receiver.
     Moved {
-        /// Whose they were.
+        /// The worker that they were assigned to.
         from: WorkerId,
-        /// Whose they are.
+        /// The worker that they are assigned to now.
         to: WorkerId,
-        /// Which packets.
+        /// The packets.
         range: SeqRange,
         /// Why.
         reason: MoveReason,
     },
     /// At this pace the transfer ends after the transaction has probably expired.
     ExpiryLikely {
-        /// When it would end, since its start.
+        /// The projected end, since the assignment.
         projected: Duration,
     },
     /// It is time to report progress.
@@ -261,7 +261,7 @@ impl Scheduler {
         }
     }
 
-    /// When the transfer would end at the pace so far, since its start; `None` while no receiver's pace is known.
+    /// The projected end of the transfer at the pace so far, since the assignment; `None` while no receiver's pace is known.
     fn projected_end(&self, elapsed: Duration) -> Option<Duration> {
         let left = |worker: &Worker| {
             let pace = worker.lane.time_per_packet()?.max(worker.waiting(elapsed));

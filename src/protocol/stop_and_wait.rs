@@ -19,7 +19,7 @@ pub const MAX_REFUSALS: u32 = 5;
 /// The kernel rounds timers of more than this up by up to an eighth.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 
-/// How much of a wait to have the kernel do at one time: a long one would end too late, so it is taken in two slices.
+/// Returns the part of a wait to have the kernel do at one time: a long wait would end too late, so it is taken in two slices.
 pub fn first_slice(wait: Duration) -> Duration {
     if wait > LONG_WAIT { wait / 8 * 7 } else { wait }
 }
@@ -29,13 +29,13 @@ pub fn first_slice(wait: Duration) -> Duration {
 pub enum Step {
     /// Send this packet, wait for a datagram, then poll again.
     Transmit {
-        /// Which packet.
+        /// The packet.
         seq: Seq,
-        /// 1 the first time.
+        /// The number of this transmission of it, from 1.
         transmission: u32,
         /// Its bytes of the payload.
         bytes: Range<u64>,
-        /// How long to wait at most.
+        /// The maximum wait.
         wait: Duration,
     },
     /// Wait for a datagram until this instant, then poll again.
@@ -87,11 +87,11 @@ struct Outstanding {
     refused: bool,
 }
 
-/// What a packet has besides, once it is sent again.
+/// What is known of a packet besides, once it has been retransmitted.
 #[derive(Clone, Copy, Debug)]
 struct Retransmission {
     second_sent: Instant,
-    /// How long the retransmissions were held up here, which does not count for giving up.
+    /// The time for which retransmissions were held up here, which does not count for giving up.
     held_up: Duration,
 }
 
@@ -261,7 +261,7 @@ impl StopAndWait {
         Step::Transmit { seq, transmission, bytes: self.range.packet_bytes(seq), wait }
     }
 
-    /// How long after its first transmission a packet is given up.
+    /// The time from its first transmission after which a packet is given up.
     fn time_to_give_up(&self) -> Duration {
         self.give_up + self.resent.map_or(Duration::ZERO, |resent| resent.held_up)
     }

@@ -17,13 +17,13 @@ pub struct Target {
     pub receiver: Receiver,
     /// Its latency; `None` if no receiver was pinged.
     pub latency: Option<Latency>,
-    /// What it is to send, in this order.
+    /// The packets to send to it, in this order.
     pub ranges: Vec<SeqRange>,
 }
 
 impl Target {
-    /// Each address of the orchestrator's list once, in the order of their first entries; and for each entry, which of them it
-    /// is. They have no shares yet.
+    /// Returns each address of the orchestrator's list once, in the order of their first entries, and for each entry the index of
+    /// its target. They have no shares yet.
     pub fn merge(receivers: &[Receiver]) -> (Vec<Self>, Vec<usize>) {
         let mut targets: Vec<Self> = Vec::new();
         let mut list = Vec::with_capacity(receivers.len());
@@ -49,7 +49,7 @@ impl Target {
 /// A receiver at work. It has at most one active range, which its thread sends; more wait in its queue.
 #[derive(Debug)]
 pub struct Worker {
-    /// Who it is.
+    /// Its receiver, and what was planned for it.
     pub target: Target,
     /// What it shares with its thread.
     pub lane: Arc<Lane>,
@@ -58,7 +58,7 @@ pub struct Worker {
     queue: VecDeque<SeqRange>,
     active: Option<SeqRange>,
     acked: Vec<SeqRange>,
-    /// When its active range was assigned, since the start.
+    /// The time at which its active range was assigned, since the start.
     busy_since: Duration,
 }
 
@@ -189,7 +189,7 @@ impl Worker {
         self.target.latency.map_or(0.0, |latency| latency.rtt.as_secs_f64()).max(1e-6)
     }
 
-    /// How long it has been waiting for an ack, if it is at work.
+    /// The time for which it has been waiting for an ack; zero if it is not at work.
     pub(super) fn waiting(&self, elapsed: Duration) -> Duration {
         let since = self.lane.counts().last_ack.unwrap_or_default().max(self.busy_since);
         if self.active.is_some() { elapsed.saturating_sub(since) } else { Duration::ZERO }

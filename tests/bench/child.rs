@@ -109,7 +109,7 @@ fn watch(pid: u32, gone: &AtomicBool) -> (Duration, u64) {
             let known = threads.entry(name).or_default();
             *known = runtime_of(&task.path()).unwrap_or(0).max(*known);
         }
-        // A look at a thousand threads takes a while, and must not become a load of its own.
+        // A look at a thousand threads takes a while, and must not become a load itself.
         thread::sleep(LOOK.max(start.elapsed() * 10));
     }
     (Duration::from_nanos(threads.values().sum()), peak_kib)

@@ -1,5 +1,5 @@
 //! The plainest servers that a client can be measured against: an orchestrator, and receivers that only turn each datagram
-//! into its ack. They run in a process of their own, which can be pinned. The same ones serve the bare loop and mdalp.
+//! into its ack. They run in a separate process, which can be pinned. The same ones serve the bare loop and mdalp.
 
 use super::child::{self, Kept};
 use super::loopback::{ms, wire};

@@ -62,7 +62,7 @@ const PARTS: [(&str, Part); 5] = [
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
-        // Processes of its own.
+        // Separate processes.
         Some((word, rest)) if word == "echo" => echo::serve(rest),
         Some((word, rest)) if word == "loop" => raw::bare_loop(rest),
         _ => match parse(&args) {

@@ -10,7 +10,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Whether it is for this machine's processor, as far as the names of targets tell.
+    /// Whether it is for this machine's processor, as far as the names of targets show.
     pub fn is_native(&self) -> bool {
         !self.name.contains("-linux-") || self.name.contains(std::env::consts::ARCH)
     }

@@ -82,7 +82,7 @@ fn compare(
     Ok(all)
 }
 
-/// The bare loop's process: a thread a receiver, each with a connected socket, its packet made beforehand, no time-out and
+/// The bare loop's process: a thread a receiver, each with a connected socket, its packet made beforehand, no timeout and
 /// no look at what comes back.
 pub fn bare_loop(args: &[String]) -> io::Result<()> {
     let mut numbers = args.iter().map(|arg| arg.parse::<u64>().unwrap_or(0));

@@ -17,7 +17,7 @@ pub fn measure(options: &Options) -> io::Result<()> {
     by_payload(options)
 }
 
-/// What the rounds of one line came to.
+/// The results of the rounds of one line.
 #[derive(Default)]
 struct Line {
     time: Spread,

@@ -19,7 +19,7 @@ pub struct Case {
     pub list: Vec<IpAddr>,
     /// One for each receiver of the script.
     pub ledgers: Vec<(IpAddr, Mutex<Ledger>)>,
-    /// The payload, if the judge was told it beforehand.
+    /// The payload, if the judge was given it beforehand.
     pub expectation: Option<Arc<Vec<u8>>>,
 }
 
@@ -47,7 +47,7 @@ impl Case {
         self.expectation.as_ref().is_some_and(|expected| bytes >= expected.len() as u64)
     }
 
-    /// Whether a client that is quiet now has nothing left to do, as far as the wire tells: there is no gap among the SEQs,
+    /// Whether a client that is quiet now has nothing left to do, as far as the wire shows: there is no gap among the SEQs,
     /// and each was acknowledged by its receiver or, after a failover, by another.
     pub fn looks_finished(&self) -> bool {
         let ledgers = self.lock();

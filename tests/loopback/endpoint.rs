@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Larger than any data packet; what is longer is cut, and remarked all the same.
 const BUFFER: usize = 2048;
 
-/// A port that was free may be somebody's for a moment when we come back to it.
+/// A port that was free may be another program's for a moment when we come back to it.
 const REOPEN_TRIES: u32 = 100;
 
 pub struct Endpoint {
@@ -43,7 +43,7 @@ impl Endpoint {
     pub fn run(mut self, socket: Option<UdpSocket>) {
         let mut socket = match (socket, self.spec().opening) {
             (None, Opening::After(time)) => self.open_after(time),
-            (None, Opening::WhenTold) => self.open_when_told(),
+            (None, Opening::WhenTold) => self.open_when_asked(),
             (socket, _) => socket,
         };
         while let Some(open) = socket {
@@ -51,8 +51,8 @@ impl Endpoint {
         }
     }
 
-    fn open_when_told(&self) -> Option<UdpSocket> {
-        while !self.shared.is_told_to_open(&self.spec().name) {
+    fn open_when_asked(&self) -> Option<UdpSocket> {
+        while !self.shared.is_asked_to_open(&self.spec().name) {
             if self.shared.stop.wait(Duration::from_millis(1)) {
                 return None;
             }

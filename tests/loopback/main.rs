@@ -51,7 +51,7 @@ Each judged transaction is one line on standard output, TID, IP address, Status 
 receiver's part below it. Exit status: 0 after N transactions, 1 a system's error, 2 a mistake in the command.
 ";
 
-/// The port of orchestrator and receivers, which have addresses of their own.
+/// The port of orchestrator and receivers, which have separate addresses.
 const PORT: u16 = 4650;
 
 struct Options {

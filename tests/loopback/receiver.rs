@@ -54,7 +54,7 @@ pub struct Datagram {
 }
 
 impl Model {
-    /// `stream` tells the receivers of one seed apart.
+    /// `stream` distinguishes the receivers of one seed.
     pub fn new(spec: &Receiver, seed: u64, stream: usize, start: Instant) -> Model {
         Model {
             delay: spec.delay,

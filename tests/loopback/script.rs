@@ -67,7 +67,7 @@ impl Receiver {
     }
 
     /// The port is closed until the test says [`Servers::open`](super::Servers::open).
-    pub fn opens_when_told(mut self) -> Receiver {
+    pub fn opens_when_asked(mut self) -> Receiver {
         self.opening = Opening::WhenTold;
         self
     }

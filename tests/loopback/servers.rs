@@ -22,7 +22,7 @@ const PORT_TRIES: usize = 100;
 /// Tenths of a second that a busy server may take.
 const SETTLE_TRIES: u32 = 300;
 
-/// Nobody's address, on which the receivers' port is held, so that no socket of somebody else's gets it on all addresses
+/// No receiver's address, on which the receivers' port is held, so that no socket of another program gets it on all addresses
 /// while a receiver of ours is closed.
 const GUARD: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
 
@@ -40,7 +40,7 @@ pub struct Shared {
     /// Bytes that were kept, of all transactions.
     kept: Mutex<u64>,
     /// Receivers whose ports the test has said to open.
-    told_to_open: Mutex<Vec<String>>,
+    asked_to_open: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -58,8 +58,8 @@ impl Shared {
         lock(&self.kept).saturating_add(MAX_PAYLOAD as u64) > self.script.limit
     }
 
-    pub fn is_told_to_open(&self, name: &str) -> bool {
-        lock(&self.told_to_open).iter().any(|told| told == name)
+    pub fn is_asked_to_open(&self, name: &str) -> bool {
+        lock(&self.asked_to_open).iter().any(|asked| asked == name)
     }
 
     /// Starts a thread that ends when `stop` is requested.
@@ -102,7 +102,7 @@ impl Servers {
             delay_queue: DelayQueue::default(),
             threads: Mutex::default(),
             kept: Mutex::new(0),
-            told_to_open: Mutex::default(),
+            asked_to_open: Mutex::default(),
         });
         let servers = Servers {
             shared,
@@ -156,7 +156,7 @@ impl Servers {
 
     /// Opens the port of a receiver that waits for it.
     pub fn open(&self, name: &str) {
-        lock(&self.shared.told_to_open).push(name.to_string());
+        lock(&self.shared.asked_to_open).push(name.to_string());
     }
 
     /// Intents that came.

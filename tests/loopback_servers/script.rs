@@ -6,7 +6,7 @@ use crate::support::payload;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// What a connected socket is told when it sends there: nothing, or that the port is closed.
+/// What a connected socket gets when it sends there: nothing, or that the port is closed.
 fn refused(address: SocketAddr) -> bool {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(address).unwrap();
@@ -82,7 +82,7 @@ fn a_flood_ends_and_the_servers_end_during_one() {
 
 #[test]
 fn the_orchestrator_says_what_the_script_makes_it_say() {
-    let heard = |script: Script, count: usize| -> Vec<(String, bool)> {
+    let received = |script: Script, count: usize| -> Vec<(String, bool)> {
         let servers = Servers::start(script.receiver(Receiver::named("A")));
         let socket = intent(&servers);
         let mut buffer = [0; 65535];
@@ -94,14 +94,14 @@ fn the_orchestrator_says_what_the_script_makes_it_say() {
     };
     let type_1 = |tid| format!("Type:1;TID:{tid};DATA:[{{'ip_address': '127.0.0.2', 'name': 'A'}}];");
     let (right, other) = ((type_1(3740), true), (type_1(4740), true));
-    assert_eq!(heard(Script::new().assigned_twice(), 2), [right.clone(), right.clone()]);
-    assert_eq!(heard(Script::new().assigned_again_with_other_tid(), 2), [right.clone(), other]);
+    assert_eq!(received(Script::new().assigned_twice(), 2), [right.clone(), right.clone()]);
+    assert_eq!(received(Script::new().assigned_again_with_other_tid(), 2), [right.clone(), other]);
     let stranger = (type_1(4740), false);
-    assert_eq!(heard(Script::new().stranger_assigns_first(), 2), [stranger, right.clone()]);
+    assert_eq!(received(Script::new().stranger_assigns_first(), 2), [stranger, right.clone()]);
     let junk = Script::new().before_assignment("x").before_assignment("Type:3;");
-    assert_eq!(heard(junk, 3), [("x".to_string(), true), ("Type:3;".to_string(), true), right.clone()]);
-    assert_eq!(heard(Script::new().raw_assignment("Type:1;"), 1), [("Type:1;".to_string(), true)]);
-    assert_eq!(heard(Script::new().assign_after(ms(30)), 1), [right]);
+    assert_eq!(received(junk, 3), [("x".to_string(), true), ("Type:3;".to_string(), true), right.clone()]);
+    assert_eq!(received(Script::new().raw_assignment("Type:1;"), 1), [("Type:1;".to_string(), true)]);
+    assert_eq!(received(Script::new().assign_after(ms(30)), 1), [right]);
 }
 
 #[test]

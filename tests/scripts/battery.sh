@@ -62,5 +62,5 @@ out=/dev/full
 expect 6 'a full output' -f "$payload" -m 2 -s 3 --json
 out=
 stop_servers
-expect 4 'nobody assigns' -f "$payload" --intent-timeout 0.3
+expect 4 'no assignment' -f "$payload" --intent-timeout 0.3
 echo "battery: $mdalp passed${runner:+ under $runner}"

@@ -54,7 +54,7 @@ INSERT AFTER .text;' >"$script"
 esac
 
 if [ $name = tiny ]; then
-    # Rust's own library is compiled for size, and a panic stops at once without its message.
+    # Rust's own library is compiled for size, and a panic stops immediately without its message.
     test -f "$($rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock" ||
         die "the source of Rust's library is missing; to add it: rustup component add rust-src"
     flags="$flags -Z unstable-options -C panic=immediate-abort"

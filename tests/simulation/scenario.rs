@@ -1,4 +1,4 @@
-//! What a seed stands for: a transfer, its options, and a network with a will of its own.
+//! What a seed stands for: a transfer, its options, and a network with its own will.
 
 mod receivers;
 

@@ -19,7 +19,7 @@ fn dead(seed: u64) -> Scenario {
 
 /// As the manual says, if every receiver has something to do.
 #[test]
-fn if_nobody_ever_answers_the_transfer_ends_after_one_give_up_time() {
+fn if_no_receiver_answers_the_transfer_ends_after_one_give_up_time() {
     let mut runs = 0;
     for scenario in (0..300).map(dead) {
         if scenario.single.is_none() && scenario.plan().ranges.iter().any(|range| range.is_empty()) {

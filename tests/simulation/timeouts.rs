@@ -295,7 +295,7 @@ fn first_packets_are_seldom_retransmitted_spuriously_and_soon_when_lost() {
     }
 }
 
-/// Only its second acks tell the round trip of a receiver that takes longer than every timeout.
+/// Only its second acks show the round trip of a receiver that takes longer than every timeout.
 #[test]
 fn a_long_constant_round_trip_settles_after_the_first_packet() {
     for seconds in [4, 9, 15, 25] {

@@ -166,7 +166,7 @@ impl<'a> Scanner<'a> {
         Ok(Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)))
     }
 
-    /// Reads a number of so many digits, at most 8.
+    /// Reads a number of this many digits, at most 8.
     fn code(&mut self, digits: RangeInclusive<usize>, radix: u32) -> Option<u32> {
         let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
         let found = self.rest().iter().take(*digits.end()).take_while(is_digit).count();

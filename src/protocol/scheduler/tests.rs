@@ -25,7 +25,7 @@ struct World {
 }
 
 impl World {
-    /// Workers with so many packets each, in SEQ order.
+    /// Workers with this many packets each, in SEQ order.
     fn new(packets: &[u32], config: Config) -> Self {
         let mut first = 0;
         let ranges = packets.iter().map(|&n| {
@@ -66,7 +66,7 @@ impl World {
         self.poll()
     }
 
-    /// The worker's thread acknowledges so many packets, each after `pace`.
+    /// The worker's thread acknowledges this many packets, each after `pace`.
     fn acknowledge(&mut self, worker: usize, packets: u32, pace: Duration) {
         let lane = &self.scheduler.workers()[worker].lane;
         for _ in 0..packets {
@@ -322,7 +322,7 @@ fn complete_is_complete_also_as_the_deadline_passes() {
 }
 
 #[test]
-fn progress_and_expiry_are_told_in_time_and_expiry_once() {
+fn progress_and_expiry_are_reported_in_time_and_expiry_once() {
     let config = Config { progress: Some(ms(250)), watch_expiry: true, ..CONFIG };
     let mut world = World::new(&[100, 1], config);
     assert_eq!(world.poll(), Step::Wait(Some(world.start + ms(250))));
@@ -339,13 +339,13 @@ fn progress_and_expiry_are_told_in_time_and_expiry_once() {
 
 #[test]
 fn an_expiry_is_likely_only_beyond_the_lifetime() {
-    for (packets, told) in [(90, 0), (91, 1)] {
+    for (packets, notices) in [(90, 0), (91, 1)] {
         let mut world = World::new(&[packets], Config { watch_expiry: true, ..CONFIG });
         world.poll();
         world.acknowledge(0, 1, ms(1000));
         world.now += ms(1000);
         world.poll();
-        assert_eq!(world.notices.len(), told, "{packets} s");
+        assert_eq!(world.notices.len(), notices, "{packets} s");
     }
 }
 

@@ -8,7 +8,7 @@ const CONFIG: RtoConfig =
     RtoConfig { first_timeout: Duration::from_secs(3), fixed: false, give_up: Duration::from_secs(30) };
 const TID: Tid = Tid(3740);
 
-/// A machine that has begun a range of so many packets.
+/// A machine that has begun a range of this many packets.
 fn machine(
     lane: &Arc<Lane>,
     packets: u32,
@@ -448,7 +448,7 @@ fn an_error_that_an_ack_has_outlived_is_not_the_reason() {
 }
 
 #[test]
-fn the_first_refusal_in_a_row_is_told() {
+fn the_first_refusal_in_a_row_is_reported() {
     let mut world = World::new(2, CONFIG, constant(ms(10)), |_, n| n <= 2);
     assert!(!world.machine.handle_refusal(), "nothing is outstanding");
     let mut firsts = Vec::new();
