@@ -346,6 +346,17 @@ mod tests {
         assert!(said.is_empty());
     }
 
+    /// Without a timeout a silent receiver would be waited for forever.
+    #[test]
+    fn a_socket_whose_timeout_cannot_be_set_loses_its_receiver() {
+        let (mut sender, _messages, _work, _receiver) = sender();
+        let ended = sender.receive(&mut udp::tests::broken(), Instant::now(), ms(1000));
+        let Err(Message::Signal(Signal::Exited(ExitReason::Lost(reason)))) = ended else {
+            panic!("it goes on")
+        };
+        assert_eq!(reason.to_string(), "no socket: Socket operation on non-socket");
+    }
+
     #[test]
     fn an_error_of_the_system_is_named_when_the_receiver_is_lost() {
         let (mut sender, _messages, _work, _receiver) = sender();

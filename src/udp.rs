@@ -96,8 +96,16 @@ impl AckSocket {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+
+    /// A socket that is none, so that every call of the system fails.
+    pub fn broken() -> AckSocket {
+        let socket = OwnedFd::from(File::open("/dev/null").unwrap()).into();
+        AckSocket { socket, timeout_range: Duration::MAX..=Duration::ZERO, buffer: [0; MAX_ACK_LEN + 1] }
+    }
 
     #[test]
     fn the_read_timeout_follows_the_wait_and_long_waits_are_sliced() {
