@@ -39,7 +39,8 @@ fn json_is_what_the_manual_says_under_hostile_names() {
     assert_eq!(names.stdout.trim_end(), expected.replace('#', "\u{fffd}"));
 }
 
-/// The keys of every kind of event are in the manual, and those in the manual are written.
+/// The keys of every kind of event are in the manual, and those in the manual are written. The words that are
+/// written for states and causes are in the manual, too.
 #[test]
 fn the_manual_names_every_key_and_every_event() {
     let servers = Servers::start(Script::new().receivers(2).receiver(Receiver::named("gone").closed()));
@@ -59,6 +60,12 @@ fn the_manual_names_every_key_and_every_event() {
     let pieces: Vec<&str> = lines.split('"').collect();
     let keys = pieces.windows(2).filter(|pair| pair[1].starts_with(':')).map(|pair| pair[0]);
     agree("man/mdalp.1, JSON, .Va", keys.collect::<BTreeSet<_>>(), described(".Va "));
+    // What stands in quotes after a colon is a value, of these keys one of a few words.
+    let with_words = ["mode", "status", "loss", "latency_source", "reason"];
+    let values = pieces.windows(3).filter(|text| text[1] == ":" && with_words.contains(&text[0]));
+    let missing: BTreeSet<_> =
+        values.map(|text| text[2]).filter(|word| !described(".Cm ").contains(word)).collect();
+    assert!(missing.is_empty(), "man/mdalp.1, JSON, .Cm: missing: {missing:?}");
     let events = lines.split("\"event\":\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     agree("man/mdalp.1, JSON, .It", events.chain(["every"]).collect::<BTreeSet<_>>(), described(".It "));
 }
