@@ -86,16 +86,14 @@ fn await_assignment(
     let mut attempt = 1;
     udp::send(socket, INTENT).map_err(socket_error)?;
     observer.event(&Event::IntentSent { orchestrator, attempt });
-    let mut last_look = false;
+    // What came while this process was stopped, or had no processor, counts: all that can have been waiting.
+    let mut late = 0;
     while observer.check().is_ok() {
         let wait = match timers.poll(Instant::now()) {
-            // What came while this process was stopped, or had no processor, counts.
-            Step::TimedOut if !last_look => {
-                last_look = true;
-                MIN_WAIT
-            }
             Step::TimedOut => {
-                return Err(HandshakeError::Silent { within: options.intent_timeout, others, last });
+                late += 1;
+                socket.set_nonblocking(true).map_err(HandshakeError::Socket)?;
+                MIN_WAIT
             }
             Step::ReportWaiting(elapsed) => {
                 observer.event(&Event::Waiting { elapsed });
@@ -113,9 +111,10 @@ fn await_assignment(
         };
         socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
         let datagram = match socket.recv(&mut buffer) {
-            Ok(len) => buffer.get(..len).unwrap_or(&buffer),
-            Err(error) if udp::nothing_came(&error) => continue,
-            Err(error) => return Err(socket_error(error)),
+            Ok(len) if late < udp::MAX_PENDING => buffer.get(..len).unwrap_or(&buffer),
+            Err(error) if !udp::nothing_came(&error) => return Err(socket_error(error)),
+            _ if late == 0 => continue,
+            _ => return Err(HandshakeError::Silent { within: options.intent_timeout, others, last }),
         };
         let at = Instant::now();
         if is_assignment(datagram) {

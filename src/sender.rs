@@ -22,9 +22,6 @@ use std::time::{Duration, Instant};
 /// After an unexpected error of `recv` that may repeat immediately: enough not to spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
-/// More datagrams than a socket's buffer holds: all that can have arrived before a timer fires.
-const MAX_PENDING: u32 = 1000;
-
 /// What a sender's thread reports to the main thread.
 pub(crate) enum Message {
     /// Something that changes the work.
@@ -138,7 +135,7 @@ impl Sender {
     /// Handles all that has arrived by `now`, when a timer is about to fire: it counts only if nothing is waiting.
     #[cold]
     fn receive_pending(&mut self, socket: &mut AckSocket, now: Instant) {
-        for _ in 0..MAX_PENDING {
+        for _ in 0..udp::MAX_PENDING {
             let received = socket.receive_pending();
             let nothing = received.as_ref().is_err_and(udp::nothing_came);
             if nothing || self.on_received(received, now) {

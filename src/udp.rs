@@ -7,6 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// More datagrams than a socket's buffer holds: all that can have arrived before a timer fires.
+pub(crate) const MAX_PENDING: u32 = 1000;
+
 /// A socket that talks to `peer` alone, from `local` or from the address that the kernel chooses. Built from addresses,
 /// never from text, so that no resolver is linked.
 ///

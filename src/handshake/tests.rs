@@ -217,7 +217,9 @@ fn an_assignment_that_is_there_when_the_time_is_up_counts() {
     let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = peer.local_addr().unwrap();
     let socket = udp::connect(None, address).unwrap();
-    peer.send_to(ASSIGNMENT, socket.local_addr().unwrap()).unwrap();
+    for datagram in [&b"junk"[..], b"more", ASSIGNMENT] {
+        peer.send_to(datagram, socket.local_addr().unwrap()).unwrap();
+    }
     let options = Options { intent_timeout: Duration::ZERO, ..Options::default() };
     let mut ignore = |_: &Event<'_>| ControlFlow::Continue(());
     let assigned = await_assignment(&socket, address, &options, &mut Relay::new(&mut ignore)).unwrap();
