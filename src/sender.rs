@@ -209,6 +209,8 @@ mod tests {
     /// A sender of one packet with the longest header there is, to a socket that acknowledges by hand.
     fn sender() -> (Sender, channel::Receiver<(WorkerId, Message)>, channel::Sender<SeqRange>, UdpSocket) {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // What never comes fails the test.
+        receiver.set_read_timeout(Some(ms(10_000))).unwrap();
         let lane = Arc::new(Lane::new(start()));
         lane.set_range(Seq(LAST), Seq(LAST + 1));
         let hour = Duration::from_secs(3600);
