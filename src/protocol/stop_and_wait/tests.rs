@@ -400,7 +400,7 @@ fn a_duplicate_of_the_only_ack_is_no_sample() {
         let mut world = World::new(2, CONFIG, constant(ms(10)), never);
         let at = |milliseconds| world.start + ms(milliseconds);
         let (start, second, left) = (at(0), at(1000), at(1000 + held_up));
-        let half = (1000 + held_up) / 2;
+        let half = (1000 + held_up).div_ceil(2);
         let times = [at(1410), at(1410 + half - 1), at(1410 + half)];
         world.machine.poll(start);
         world.machine.poll(second);
