@@ -251,6 +251,9 @@ fn a_host_name_gets_a_hint_and_other_words_do_not() {
         assert_eq!(refused(&format!("-a {value}")), format!("-a '{value}': not the address of one host"));
     }
     let bind = "an address without a port is required; the system chooses the local port";
+    for group in ["224.0.0.1", "255.255.255.255", "ff02::1"] {
+        assert_eq!(wrong(&format!("-b {group}")), format!("-b '{group}': not the address of one host"));
+    }
     assert_eq!(wrong("-b 192.0.2.1:80"), format!("-b '192.0.2.1:80': {bind}"));
     assert_eq!(wrong("-b eth0"), "-b 'eth0': not an IP address; find it with 'getent ahosts eth0'");
 }

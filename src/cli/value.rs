@@ -39,10 +39,19 @@ impl Value<'_> {
     /// A local address: an IP literal, in brackets or not.
     pub fn address(&self) -> Result<IpAddr, String> {
         let text = self.text().unwrap_or_default();
-        ip_literal(text).ok_or_else(|| match text.parse::<SocketAddr>() {
+        let address = ip_literal(text).ok_or_else(|| match text.parse::<SocketAddr>() {
             Ok(_) => self.wrong("an address without a port is required; the system chooses the local port"),
             Err(_) => self.wrong(not_an_address(text)),
-        })
+        })?;
+        self.of_one_host(address)?;
+        Ok(address)
+    }
+
+    fn of_one_host(&self, address: IpAddr) -> Result<(), String> {
+        if address.is_multicast() || address == Ipv4Addr::BROADCAST {
+            return Err(self.wrong("not the address of one host"));
+        }
+        Ok(())
     }
 
     /// The address of one host, with or without a port; port 0 stands for none.
@@ -74,9 +83,7 @@ impl Value<'_> {
             }
             _ => {}
         }
-        if address.ip().is_multicast() || address.ip() == Ipv4Addr::BROADCAST {
-            return Err(self.wrong("not the address of one host"));
-        }
+        self.of_one_host(address.ip())?;
         Ok(address)
     }
 

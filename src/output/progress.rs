@@ -47,7 +47,7 @@ impl Progress {
             Event::Waiting { elapsed } if self.is_due(elapsed) && self.shown => {
                 console.draw(&format!("waiting for the orchestrator, {}", clock(elapsed)));
             }
-            Event::Assigned { .. } => self.due = Duration::ZERO,
+            Event::Assigned { .. } => self.due = self.interval.unwrap_or_default(),
             Event::Latencies { took, .. } => self.began = took,
             Event::Progress { elapsed, acked_bytes, payload_bytes, lanes } if self.is_due(elapsed) => {
                 if self.json
@@ -190,10 +190,13 @@ mod tests {
         let json = Show { json: true, quiet: true, ..Show::default() };
         let mut shown = Progress::new(json, Terminal::No);
         assert_eq!(shown.interval, Some(PLAIN));
-        (0..300).for_each(|elapsed| shown.event(&progress(elapsed * 100, &LANES), &mut console));
+        // From the assignment on; the client's other ticks bring the event, too.
+        let (mode, waited, receivers) = (mdalp::Mode::Balance, Duration::ZERO, &[][..]);
+        shown.event(&Event::Assigned { tid: mdalp::Tid(1), mode, receivers, waited }, &mut console);
+        (0..310).for_each(|elapsed| shown.event(&progress(elapsed * 100, &LANES), &mut console));
         assert_eq!((out.text().lines().count(), err.text().as_str()), (3, ""), "{}", out.text());
         assert!(out.text().ends_with(
-            "\"elapsed_s\":20.000000,\"acked_bytes\":2100,\"payload_bytes\":5000,\"resent_packets\":3}\n"
+            "\"elapsed_s\":30.000000,\"acked_bytes\":2100,\"payload_bytes\":5000,\"resent_packets\":3}\n"
         ));
         let never = Show { progress: ProgressWhen::Never, ..json };
         assert_eq!(Progress::new(never, Terminal::No).interval, None);

@@ -54,10 +54,11 @@ fn to_ranges(shares: impl IntoIterator<Item = u64>, floor: u64) -> Option<Plan> 
 /// never gets fewer bytes than a higher one. Equal latencies get the same, give or take a byte of rounding; the bytes
 /// that rounding leaves over, at most half a byte a receiver, all go to the fastest receiver, the first of equals.
 pub fn shares(len: u64, latencies: &[Duration]) -> Vec<u64> {
-    let mut counts = in_proportion(len, latencies);
+    let latencies: Vec<_> = latencies.iter().map(|&latency| latency.max(SHORTEST_LATENCY)).collect();
+    let mut counts = in_proportion(len, &latencies);
     let given: u64 = counts.iter().sum();
     if let Some(surplus) = given.checked_sub(len) {
-        take_off(&mut counts, latencies, surplus);
+        take_off(&mut counts, &latencies, surplus);
     } else if let Some((_, count)) = latencies.iter().zip(&mut counts).min_by_key(|(latency, _)| **latency) {
         *count += len - given;
     }
@@ -69,13 +70,13 @@ fn floor(len: u64, receivers: usize) -> u64 {
     len.div_ceil(10).min(len / receivers as u64)
 }
 
-/// Shares by inverse latency, none under the floor, each rounded half to even: their sum may be off.
+/// Shares by inverse latency, which is not zero, none under the floor, each rounded half to even: their sum may be off.
 ///
 /// Every step is monotonic, in floating-point numbers as well: a lower latency has no lower weight, a higher weight
 /// no lower share, and a higher share rounds no lower. So near-ties cannot change places.
 fn in_proportion(len: u64, latencies: &[Duration]) -> Vec<u64> {
     let floor = floor(len, latencies.len());
-    let weight = |latency: &Duration| 1.0 / (*latency).max(SHORTEST_LATENCY).as_secs_f64();
+    let weight = |latency: &Duration| 1.0 / latency.as_secs_f64();
     // `None` for those that have been raised to the floor. That leaves less for the others, so that more of them may fall
     // below it: each round but the last raises at least one.
     let mut weights: Vec<Option<f64>> = latencies.iter().map(|latency| Some(weight(latency))).collect();
@@ -158,6 +159,7 @@ mod tests {
             (2, &[10, 10, 10], &[0, 1, 1]),
             // All at or under the shortest latency that counts are equal.
             (10, &[0, 1], &[5, 5]),
+            (3, &[0, 1], &[1, 2]),
             (0, &[3, 4], &[0, 0]),
             (77, &[3], &[77]),
         ];
@@ -287,8 +289,9 @@ mod tests {
 
     /// A lower latency never has fewer bytes, and equal ones differ by a byte at most, the fastest's first apart.
     fn check_order(latencies: &[Duration], counts: &[u64], of: &str) {
-        let mut sorted: Vec<_> = latencies.iter().zip(counts).collect();
-        sorted.sort_by_key(|(latency, _)| **latency);
+        let counted = latencies.iter().map(|&latency| latency.max(SHORTEST_LATENCY));
+        let mut sorted: Vec<_> = counted.zip(counts).collect();
+        sorted.sort_by_key(|(latency, _)| *latency);
         let mut fewest_of_faster = u64::MAX;
         for (at, group) in sorted.chunk_by(|a, b| a.0 == b.0).enumerate() {
             let (least, most) =

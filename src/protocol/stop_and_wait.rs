@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// This many transmissions refused in a row, each on its own timer, and the receiver is lost.
 pub const MAX_REFUSALS: u32 = 5;
 
+/// A timer that is handled later than this part of the give-up time was not late by the kernel's doing: the process was stopped,
+/// or had no processor.
+const STALL: u32 = 16;
+
 /// The kernel rounds timers of more than this up by up to an eighth.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 
@@ -82,6 +86,8 @@ struct Outstanding {
     seq: Seq,
     first_sent: Instant,
     last_sent: Instant,
+    /// When its receiver is lost. Time that a transmission was held up here does not count.
+    give_up_at: Instant,
     transmissions: u32,
     rto: Duration,
     refused: bool,
@@ -91,7 +97,7 @@ struct Outstanding {
 #[derive(Clone, Copy, Debug)]
 struct Retransmission {
     second_sent: Instant,
-    /// The time for which retransmissions were held up here, which does not count for giving up.
+    /// The time for which retransmissions were held up before they left.
     held_up: Duration,
 }
 
@@ -143,32 +149,43 @@ impl StopAndWait {
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             return Step::Ended(ExitReason::Stopped);
         }
-        let Some(out) = self.outstanding else { return self.transmit_next(now) };
-        let given_up = out.first_sent + self.time_to_give_up();
-        if self.refusals >= MAX_REFUSALS || (out.refused && now >= given_up) {
-            return lost(LossReason::Refused { seq: out.seq, times: self.refusals });
-        }
-        if now >= given_up {
-            let waited = now.saturating_duration_since(out.first_sent);
-            let (seq, transmissions, last_error) = (out.seq, out.transmissions, self.last_error.take());
-            return lost(LossReason::Silent { seq, waited, transmissions, last_error });
+        let Some(mut out) = self.outstanding else { return self.transmit_next(now) };
+        let refused = LossReason::Refused { seq: out.seq, times: self.refusals };
+        if self.refusals >= MAX_REFUSALS {
+            return lost(refused);
         }
         let timer = out.last_sent + out.rto;
-        if now >= timer {
-            return self.retransmit(out, now);
+        let until = timer.min(out.give_up_at);
+        if now < until {
+            return Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)));
         }
-        let until = timer.min(given_up);
-        Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)))
+        if timer < out.give_up_at {
+            let late = now - timer;
+            if late > self.give_up / STALL {
+                out.give_up_at += late;
+            }
+            if now < out.give_up_at {
+                return self.retransmit(out, now);
+            }
+        }
+        if out.refused {
+            return lost(refused);
+        }
+        let waited = now.saturating_duration_since(out.first_sent);
+        let (seq, transmissions, last_error) = (out.seq, out.transmissions, self.last_error.take());
+        lost(LossReason::Silent { seq, waited, transmissions, last_error })
     }
 
     /// The packet that `poll` has just given out leaves only at `now`, since the caller was held up: its timers start there,
     /// unless the deadline has passed meanwhile.
     pub fn postpone(&mut self, now: Instant) -> Step {
         let Some(out) = &mut self.outstanding else { return self.poll(now) };
+        let held_up = now.saturating_duration_since(out.last_sent);
+        out.give_up_at += held_up;
         match &mut self.resent {
             None => out.first_sent = now,
             Some(resent) => {
-                resent.held_up += now.saturating_duration_since(out.last_sent);
+                resent.held_up += held_up;
                 if out.transmissions == 2 {
                     resent.second_sent = now;
                 }
@@ -231,8 +248,15 @@ impl StopAndWait {
     fn transmit_next(&mut self, now: Instant) -> Step {
         let Some(seq) = self.lane.claim() else { return Step::Idle };
         let rto = self.rto.timeout();
-        self.outstanding =
-            Some(Outstanding { seq, first_sent: now, last_sent: now, transmissions: 1, rto, refused: false });
+        self.outstanding = Some(Outstanding {
+            seq,
+            first_sent: now,
+            last_sent: now,
+            give_up_at: now + self.give_up,
+            transmissions: 1,
+            rto,
+            refused: false,
+        });
         self.transmit(seq, 1, now, rto)
     }
 
@@ -249,7 +273,7 @@ impl StopAndWait {
     }
 
     fn transmit_again(&self, out: &Outstanding) -> Step {
-        let left = self.time_to_give_up().saturating_sub(out.last_sent - out.first_sent);
+        let left = out.give_up_at - out.last_sent;
         self.transmit(out.seq, out.transmissions, out.last_sent, out.rto.min(left))
     }
 
@@ -259,11 +283,6 @@ impl StopAndWait {
             wait = wait.min(deadline.saturating_duration_since(now));
         }
         Step::Transmit { seq, transmission, bytes: self.range.packet_bytes(seq), wait }
-    }
-
-    /// The time from its first transmission after which a packet is given up.
-    fn time_to_give_up(&self) -> Duration {
-        self.give_up + self.resent.map_or(Duration::ZERO, |resent| resent.held_up)
     }
 
     fn on_ack(&mut self, out: Outstanding, now: Instant) -> Duration {

@@ -121,8 +121,12 @@ struct Outstanding {
     /// What the machine said to wait for, and how long the wait before a retransmission was.
     until: Option<Instant>,
     timeout: Duration,
-    /// How long its retransmissions were held up, which does not count for giving up.
+    /// How long its retransmissions were held up before the send, and the next one.
     held_up: Duration,
+    stall: Duration,
+    /// When its receiver is lost, at the earliest and the latest: a stall does not count, and a second ack may have moved the
+    /// timer that was late.
+    give_up: (Instant, Instant),
 }
 
 impl Books {
@@ -215,6 +219,8 @@ impl<'a> Audit<'a> {
             until: None,
             timeout: Duration::ZERO,
             held_up: Duration::ZERO,
+            stall: Duration::ZERO,
+            give_up: (now + self.scenario.timing.give_up, now + self.scenario.timing.give_up),
         });
         Ok(())
     }
@@ -229,7 +235,13 @@ impl<'a> Audit<'a> {
         let out = books.outstanding.as_mut().filter(|out| out.seq == seq);
         let Some(out) = out else { return ensure(false, broken, "the packet is not outstanding") };
         ensure(transmission == out.transmissions + 1, broken, "transmissions are miscounted")?;
-        ensure(out.until.is_some_and(|until| now >= until), broken, "the timer has not fired")?;
+        let late = out.until.and_then(|until| now.checked_duration_since(until));
+        let Some(late) = late else { return ensure(false, broken, "the timer has not fired") };
+        let stall = std::mem::take(&mut out.stall);
+        // What is less may be the kernel's doing.
+        let late = Some(late - stall).filter(|&late| late > timing.give_up / 16).unwrap_or_default();
+        out.give_up.0 += stall + if books.may_extend { Duration::ZERO } else { late };
+        out.give_up.1 += stall + late;
         let least = match books.samples.as_ref().map(|samples| *samples.start()) {
             _ if timing.fixed => first,
             // RTO is at least 1.25 × SRTT, which is at least the shortest round trip, but for rounding.
@@ -253,7 +265,7 @@ impl<'a> Audit<'a> {
     pub fn held_up(&mut self, receiver: usize, transmission: u32, stall: Duration) {
         self.exercised.insert(Class::SenderStall);
         if let Some(out) = self.receivers[receiver].outstanding.as_mut().filter(|_| transmission > 1) {
-            out.held_up += stall;
+            (out.held_up, out.stall) = (out.held_up + stall, stall);
         }
     }
 
@@ -264,15 +276,19 @@ impl<'a> Audit<'a> {
         let Some(out) = &mut books.outstanding else {
             return ensure(false, Rule::Ends, "a machine waits with nothing outstanding");
         };
-        let give_up = out.first_sent + self.scenario.timing.give_up + out.held_up;
-        let bound = self.deadline.map_or(give_up, |deadline| deadline.min(give_up));
-        ensure(until > now && until <= bound, Rule::Ends, "a wait ends now, or after the give-up time")?;
+        let bound = |at: Instant| self.deadline.map_or(at, |deadline| deadline.min(at));
+        let bounds = bound(out.give_up.0)..=bound(out.give_up.1);
+        ensure(
+            until > now && until <= *bounds.end(),
+            Rule::Ends,
+            "a wait ends now, or after the give-up time",
+        )?;
         let before = out.until.replace(until).unwrap_or(until);
         let fine = until == before || (until > before && may_extend);
         ensure(fine, Rule::Ends, "a machine moves its timer")?;
         // The timeouts of one SEQ never shrink, but where something else ends the wait.
         let timeout = until - out.last_sent;
-        let fine = timeout >= out.timeout || until == bound;
+        let fine = timeout >= out.timeout || bounds.contains(&until);
         ensure(fine, Rule::RetransmitsOnTimerOnly, "a timeout is shorter than the one before")?;
         out.timeout = timeout;
         Ok(())

@@ -98,6 +98,8 @@ enum Event {
     /// A sender that was held up before a send goes on.
     Resume(usize),
     Timer(usize),
+    /// A sender that was held up after its wait goes on.
+    Wakes(usize),
     Arrival(usize, Arrival),
 }
 
@@ -153,6 +155,7 @@ impl<'a> Simulation<'a> {
                 Event::Work(worker, range) => self.begin(worker, range)?,
                 Event::Resume(worker) => self.send_range(worker, true)?,
                 Event::Timer(worker) => self.timer_fires(worker)?,
+                Event::Wakes(worker) => self.wakes(worker)?,
                 Event::Arrival(worker, arrival) => self.arrives(worker, arrival),
             }
         }

@@ -36,6 +36,7 @@ classes! {
     EarlyPoll 300 "a wake-up before the time",
     Stall 20 "a receiver that stalled",
     SenderStall 100 "a sender held up before a send",
+    LateWakeUp 100 "a sender held up after a wait",
     MainStall 100 "a main thread held up",
     Refusal 30 "a refusal by ICMP",
     LostToRefusals 10 "a receiver lost to refusals",

@@ -394,6 +394,35 @@ fn a_packet_that_was_held_up_starts_its_timers_when_it_leaves() {
     assert_eq!(waited, ms(70_500), "what it says is what passed");
 }
 
+/// The process is stopped, or has no processor, for longer than the give-up time.
+#[test]
+fn a_retransmission_that_is_due_before_giving_up_is_sent_however_late() {
+    let mut world = World::new(2, CONFIG, constant(ms(10)), never);
+    let at = |milliseconds| world.start + ms(milliseconds);
+    world.machine.poll(at(0));
+    let again = world.machine.poll(at(70_000));
+    assert!(matches!(again, Step::Transmit { transmission: 2, wait, .. } if wait == ms(2000)), "{again:?}");
+    // It was due after 1 s, so 29 s were left.
+    let mut now = at(70_000);
+    let end = loop {
+        match world.machine.poll(now) {
+            Step::Wait(until) => now = until,
+            Step::Transmit { .. } => {}
+            end => break end,
+        }
+    };
+    assert!(matches!(end, Step::Ended(ExitReason::Lost(LossReason::Silent { .. }))), "{end:?}");
+    assert_eq!(now, at(99_000));
+
+    // A kernel that is a little late does not put it off.
+    for (late, end) in [(1875, 30_000), (1876, 31_876)] {
+        let mut world = World::new(2, CONFIG, constant(ms(10)), never);
+        world.machine.poll(world.start);
+        world.machine.poll(world.start + ms(1000 + late));
+        assert_eq!(world.machine.outstanding.map(|out| out.give_up_at), Some(world.start + ms(end)));
+    }
+}
+
 #[test]
 fn a_duplicate_of_the_only_ack_is_no_sample() {
     let srtts = |held_up: u64| {

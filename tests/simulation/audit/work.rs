@@ -24,17 +24,20 @@ impl Audit<'_> {
             return ensure(false, Rule::LostForAReason, "nothing is outstanding");
         };
         let silent_for = now.saturating_duration_since(out.first_sent);
-        let give_up = self.scenario.timing.give_up + out.held_up;
+        // No retransmission was due long before: the last wait was for this, or nearly.
+        let (earliest, slack) = (out.give_up.0, self.scenario.timing.give_up / 16);
+        let given_up =
+            now >= earliest && out.until.is_some_and(|until| until >= earliest || now <= until + slack);
         let good = match *reason {
             LossReason::Silent { seq, waited, transmissions, .. } => {
                 // A measured round trip may leave no time for more.
                 let tried = !out.refused && (transmissions >= 3 || books.samples.is_some());
                 let counted = (seq, transmissions) == (out.seq, out.transmissions);
-                counted && tried && waited == silent_for && waited >= give_up
+                counted && tried && waited == silent_for && given_up
             }
             LossReason::Refused { seq, times } => {
                 self.exercised.insert(Class::LostToRefusals);
-                let enough = times >= MAX_REFUSALS || (out.refused && silent_for >= give_up);
+                let enough = times >= MAX_REFUSALS || (out.refused && given_up);
                 seq == out.seq && times == books.refusals && enough
             }
             LossReason::LocalFailure { .. } => false,

@@ -156,8 +156,18 @@ impl Simulation<'_> {
         self.threads[worker].timer = Some(self.at(at, Event::Timer(worker)));
     }
 
+    /// A thread may be held up when its wait has ended: then it comes later, whatever arrives meanwhile.
     pub(super) fn timer_fires(&mut self, worker: usize) -> Check {
         self.threads[worker].timer = None;
+        if let Some(stall) = self.stall() {
+            self.audit.exercised.insert(Class::LateWakeUp);
+            self.at(self.now + stall, Event::Wakes(worker));
+            return Ok(());
+        }
+        self.wakes(worker)
+    }
+
+    pub(super) fn wakes(&mut self, worker: usize) -> Check {
         self.receive(worker)?;
         self.send_range(worker, false)
     }
