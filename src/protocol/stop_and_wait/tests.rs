@@ -424,6 +424,22 @@ fn a_retransmission_that_is_due_before_giving_up_is_sent_however_late() {
 }
 
 #[test]
+fn whoever_had_every_chance_is_given_up_at_the_first_look() {
+    // A timeout, and how late the look is that comes after the timers before: the next one is due as the receiver is lost, or
+    // shortly before.
+    for (timeout, end) in [(7500, 70_000), (7300, 30_000)] {
+        let config = RtoConfig { first_timeout: ms(timeout), fixed: true, ..CONFIG };
+        let mut world = World::new(2, config, constant(ms(10)), never);
+        for sent in 0..4 {
+            let step = world.machine.poll(world.start + ms(timeout) * sent);
+            assert!(matches!(step, Step::Transmit { .. }), "{step:?}");
+        }
+        let step = world.machine.poll(world.start + ms(end));
+        assert!(matches!(step, Step::Ended(ExitReason::Lost(LossReason::Silent { .. }))), "{step:?}");
+    }
+}
+
+#[test]
 fn a_duplicate_of_the_only_ack_is_no_sample() {
     let srtts = |held_up: u64| {
         let mut world = World::new(2, CONFIG, constant(ms(10)), never);
