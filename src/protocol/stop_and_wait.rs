@@ -159,14 +159,13 @@ impl StopAndWait {
         if now < until {
             return Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)));
         }
-        if timer < out.give_up_at {
-            let late = now - timer;
-            if late > self.give_up / STALL {
-                out.give_up_at += late;
-            }
-            if now < out.give_up_at {
-                return self.retransmit(out, now);
-            }
+        // What was due before giving up is sent, however late: a stall does not count.
+        let late = now.saturating_duration_since(timer);
+        if late > self.give_up / STALL {
+            out.give_up_at += late;
+        }
+        if now < out.give_up_at {
+            return self.retransmit(out, now);
         }
         if out.refused {
             return lost(refused);
