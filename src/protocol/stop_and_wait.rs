@@ -16,10 +16,6 @@ use std::time::{Duration, Instant};
 /// This many transmissions refused in a row, each on its own timer, and the receiver is lost.
 pub const MAX_REFUSALS: u32 = 5;
 
-/// A timer that is handled later than this part of the give-up time was not late by the kernel's doing: the process was stopped,
-/// or had no processor.
-const STALL: u32 = 16;
-
 /// The kernel rounds timers of more than this up by up to an eighth.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 
@@ -64,6 +60,9 @@ pub enum ExitReason {
 pub struct StopAndWait {
     tid: Tid,
     give_up: Duration,
+    /// A timer or an ack that is handled later than this after it was due was not late by the kernel's doing: the process was
+    /// stopped, or had no processor.
+    stall: Duration,
     rto: Rto,
     lane: Arc<Lane>,
     packet: DataPacket,
@@ -71,8 +70,8 @@ pub struct StopAndWait {
     /// The end of the whole transfer.
     deadline: Option<Instant>,
     outstanding: Option<Outstanding>,
-    /// Since the outstanding packet is being sent again.
-    resent: Option<Retransmission>,
+    /// When the outstanding packet was sent the second time, if it was.
+    second_sent: Option<Instant>,
     /// The last SEQ that was acknowledged after a retransmission.
     retransmitted: Option<Retransmitted>,
     /// Transmissions refused in a row.
@@ -91,14 +90,6 @@ struct Outstanding {
     transmissions: u32,
     rto: Duration,
     refused: bool,
-}
-
-/// What is known of a packet besides, once it has been retransmitted.
-#[derive(Clone, Copy, Debug)]
-struct Retransmission {
-    second_sent: Instant,
-    /// The time for which retransmissions were held up before they left.
-    held_up: Duration,
 }
 
 /// What a second ack of a SEQ makes a sample of.
@@ -125,13 +116,14 @@ impl StopAndWait {
         Self {
             tid,
             give_up: config.give_up,
+            stall: config.give_up / 16,
             rto: Rto::new(config, ping),
             lane,
             packet: DataPacket::new(tid),
             range: SeqRange::EMPTY,
             deadline,
             outstanding: None,
-            resent: None,
+            second_sent: None,
             retransmitted: None,
             refusals: 0,
             last_error: None,
@@ -161,7 +153,7 @@ impl StopAndWait {
         }
         // What was due before giving up is sent, however late: a stall does not count.
         let late = now.saturating_duration_since(timer);
-        if late > self.give_up / STALL {
+        if late > self.stall {
             out.give_up_at += late;
         }
         if now < out.give_up_at {
@@ -181,14 +173,10 @@ impl StopAndWait {
         let Some(out) = &mut self.outstanding else { return self.poll(now) };
         let held_up = now.saturating_duration_since(out.last_sent);
         out.give_up_at += held_up;
-        match &mut self.resent {
-            None => out.first_sent = now,
-            Some(resent) => {
-                resent.held_up += held_up;
-                if out.transmissions == 2 {
-                    resent.second_sent = now;
-                }
-            }
+        match out.transmissions {
+            1 => out.first_sent = now,
+            2 => self.second_sent = Some(now),
+            _ => {}
         }
         out.last_sent = now;
         let out = *out;
@@ -264,7 +252,7 @@ impl StopAndWait {
             self.refusals = 0;
         }
         let transmissions = out.transmissions.saturating_add(1);
-        self.resent.get_or_insert(Retransmission { second_sent: now, held_up: Duration::ZERO });
+        self.second_sent.get_or_insert(now);
         let rto = self.rto.backed_off(out.rto);
         let out = Outstanding { last_sent: now, transmissions, rto, refused: false, ..out };
         self.outstanding = Some(out);
@@ -287,14 +275,17 @@ impl StopAndWait {
     fn on_ack(&mut self, out: Outstanding, now: Instant) -> Duration {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
-        if let Some(Retransmission { second_sent, held_up }) = self.resent.take() {
+        // An ack that is handled later may have been waiting here.
+        let in_time = now <= out.last_sent + out.rto + self.stall;
+        if let Some(second_sent) = self.second_sent.take() {
             after = now.saturating_duration_since(out.last_sent);
             self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
             let resent = Retransmitted { seq: out.seq, round_trip, interval, acked: now };
-            // While the sender was held up, the ack may have been waiting here. A trace holds it up for microseconds.
-            self.retransmitted = (held_up <= round_trip / 8).then_some(resent);
-        } else {
+            // As may one while the sender was held up. A trace holds it up for microseconds.
+            let held_up = out.give_up_at - out.first_sent - self.give_up;
+            self.retransmitted = (in_time && held_up <= round_trip / 8).then_some(resent);
+        } else if in_time {
             self.on_sample(round_trip);
         }
         self.outstanding = None;
@@ -316,7 +307,10 @@ impl StopAndWait {
         if let Some(resent) = self.retransmitted.take_if(is_second) {
             self.on_sample(resent.round_trip);
             let timeout = self.rto.timeout();
-            if let Some(out) = &mut self.outstanding {
+            // What was due before a stall stays due.
+            if let Some(out) = &mut self.outstanding
+                && now <= out.last_sent + out.rto + self.stall
+            {
                 out.rto = out.rto.max(timeout);
             }
         }

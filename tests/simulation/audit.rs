@@ -102,8 +102,12 @@ struct Books {
     refusals: u32,
     /// The shortest and the longest sample of its round trip.
     samples: Option<RangeInclusive<Duration>>,
+    /// Whether none of them is certain: an ack after a stall is a sample only if the timeout, which may be unknown, allows it.
+    unsure: bool,
     /// The last SEQ acknowledged after a retransmission, and how long that took: its second ack, from an instant on, shows a sample.
     resent: Option<(Seq, Duration, Instant)>,
+    /// Whether the machine is certain to remember that one.
+    resent_for_certain: bool,
     /// Whether a sample may have extended the running timer.
     may_extend: bool,
     inherited: bool,
@@ -121,16 +125,19 @@ struct Outstanding {
     /// What the machine said to wait for, and how long the wait before a retransmission was.
     until: Option<Instant>,
     timeout: Duration,
-    /// How long its retransmissions were held up before the send, and the next one.
-    held_up: Duration,
+    /// How long its next retransmission is held up before the send.
     stall: Duration,
+    /// Whether a second ack came so late that its sample need not extend the timer.
+    unextended: bool,
     /// When its receiver is lost, at the earliest and the latest: a stall does not count, and a second ack may have moved the
     /// timer that was late.
     give_up: (Instant, Instant),
 }
 
 impl Books {
-    fn sample(&mut self, rtt: Duration) {
+    /// The machine takes this for a sample, or may.
+    fn sample(&mut self, rtt: Duration, certain: bool) {
+        self.unsure = !certain && (self.unsure || self.samples.is_none());
         self.samples = Some(match self.samples.take() {
             None => rtt..=rtt,
             Some(samples) => rtt.min(*samples.start())..=rtt.max(*samples.end()),
@@ -218,8 +225,8 @@ impl<'a> Audit<'a> {
             refused: false,
             until: None,
             timeout: Duration::ZERO,
-            held_up: Duration::ZERO,
             stall: Duration::ZERO,
+            unextended: false,
             give_up: (now + self.scenario.timing.give_up, now + self.scenario.timing.give_up),
         });
         Ok(())
@@ -242,13 +249,15 @@ impl<'a> Audit<'a> {
         let late = Some(late - stall).filter(|&late| late > timing.give_up / 16).unwrap_or_default();
         out.give_up.0 += stall + if books.may_extend { Duration::ZERO } else { late };
         out.give_up.1 += stall + late;
+        let unmeasured = first.min(Duration::from_millis(100));
         let least = match books.samples.as_ref().map(|samples| *samples.start()) {
             _ if timing.fixed => first,
+            Some(rtt) if books.unsure || out.unextended => unmeasured.min(rtt),
             // RTO is at least 1.25 × SRTT, which is at least the shortest round trip, but for rounding.
             Some(rtt) => {
                 (rtt * 5 / 4).saturating_sub(Duration::from_nanos(100)).max(MIN_RTO).min(timing.give_up)
             }
-            None => first.min(Duration::from_millis(100)),
+            None => unmeasured,
         };
         ensure(now >= out.last_sent + least, broken, "the timeout was shorter than any may be")?;
         if !out.refused {
@@ -265,7 +274,7 @@ impl<'a> Audit<'a> {
     pub fn held_up(&mut self, receiver: usize, transmission: u32, stall: Duration) {
         self.exercised.insert(Class::SenderStall);
         if let Some(out) = self.receivers[receiver].outstanding.as_mut().filter(|_| transmission > 1) {
-            (out.held_up, out.stall) = (out.held_up + stall, stall);
+            out.stall = stall;
         }
     }
 
@@ -334,13 +343,20 @@ impl<'a> Audit<'a> {
         books.acked += 1;
         books.owned -= 1;
         books.counts.last_ack = Some(now - self.scenario.start());
-        books.may_extend = false;
+        let may_extend = std::mem::take(&mut books.may_extend);
         let rtt = now.saturating_duration_since(out.first_sent);
         let interval = out.second_sent - out.first_sent;
+        let late = out.until.is_none_or(|until| now > until + self.scenario.timing.give_up / 16);
+        let timeout_known =
+            out.until.is_some_and(|until| until < out.give_up.0 && self.deadline != Some(until));
+        let (possible, certain) = (!late || !timeout_known || may_extend, !late);
         if out.transmissions > 1 {
-            books.resent = (out.held_up <= rtt / 8).then_some((out.seq, rtt, now + interval / 2));
-        } else {
-            books.sample(rtt);
+            let held_up = |at: Instant| at - out.first_sent - self.scenario.timing.give_up <= rtt / 8;
+            let remembered = possible && held_up(out.give_up.0);
+            books.resent = remembered.then_some((out.seq, rtt, now + interval / 2));
+            books.resent_for_certain = certain && held_up(out.give_up.1);
+        } else if possible {
+            books.sample(rtt, certain);
         }
         books.first.get_or_insert(FirstPacket {
             transmissions: out.transmissions,
@@ -358,8 +374,13 @@ impl<'a> Audit<'a> {
         books.counts.ignored += 1;
         if let Some((_, round_trip, _)) = resent {
             books.resent = None;
-            books.sample(round_trip);
+            books.sample(round_trip, books.resent_for_certain);
             books.may_extend = true;
+            let slack = self.scenario.timing.give_up / 16;
+            if let Some(out) = &mut books.outstanding {
+                out.unextended |=
+                    !books.resent_for_certain || out.until.is_some_and(|until| now > until + slack);
+            }
             self.exercised.insert(Class::Spurious);
         }
     }

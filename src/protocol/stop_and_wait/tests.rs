@@ -221,6 +221,26 @@ fn a_second_ack_of_a_retransmitted_seq_is_a_sample_and_extends_the_running_timer
     assert_eq!(world.machine.poll(after(2300)), Step::Wait(after(1200 + 2400)), "a third ack is none");
 }
 
+/// The process was stopped meanwhile.
+#[test]
+fn a_second_ack_long_after_the_timer_was_due_does_not_extend_it() {
+    // SEQ 1 is sent after 12 s, with a timeout of 3 s; a sixteenth of the give-up time is 1.875 s.
+    for (second, extended) in [(16_875, true), (16_876, false)] {
+        let mut world = World::new(3, CONFIG, constant(ms(12_000)), never);
+        let at = |milliseconds| world.start + ms(milliseconds);
+        for sent in [0, 1000, 3000, 6000, 9000] {
+            assert!(matches!(world.machine.poll(at(sent)), Step::Transmit { .. }));
+        }
+        world.machine.encode(Seq(0), b"payload");
+        world.machine.handle_datagram(at(12_000), &ack(TID.0, 0));
+        assert!(matches!(world.machine.poll(at(12_000)), Step::Transmit { wait, .. } if wait == ms(3000)));
+        world.machine.handle_datagram(at(second), &ack(TID.0, 0));
+        assert_eq!(world.lane.counts().ack_rtt, Some(ms(12_000)));
+        let waits = world.machine.poll(at(second)) == Step::Wait(at(12_000 + 15_000));
+        assert_eq!(waits, extended, "{second}");
+    }
+}
+
 #[test]
 fn the_timeouts_of_one_seq_never_shrink() {
     for give_up in [8, 30, 300] {
@@ -420,6 +440,19 @@ fn a_retransmission_that_is_due_before_giving_up_is_sent_however_late() {
         world.machine.poll(world.start);
         world.machine.poll(world.start + ms(1000 + late));
         assert_eq!(world.machine.outstanding.map(|out| out.give_up_at), Some(world.start + ms(end)));
+    }
+}
+
+/// The process was stopped meanwhile.
+#[test]
+fn an_ack_that_was_waiting_here_long_after_its_timer_is_no_sample() {
+    // 1 s is the timeout, and a sixteenth of the give-up time 1.875 s.
+    for (acked, srtt) in [(2875, Some(ms(2875))), (2876, None)] {
+        let mut world = World::new(2, CONFIG, constant(ms(10)), never);
+        world.machine.poll(world.start);
+        world.machine.encode(Seq(0), b"payload");
+        world.machine.handle_datagram(world.start + ms(acked), &ack(TID.0, 0));
+        assert_eq!(world.lane.counts().ack_rtt, srtt);
     }
 }
 
