@@ -85,8 +85,8 @@ struct Outstanding {
     seq: Seq,
     first_sent: Instant,
     last_sent: Instant,
-    /// When its receiver is lost. Time that a transmission was held up here does not count.
-    give_up_at: Instant,
+    /// The time for which retransmissions were held up here, which does not count for giving up.
+    held_up: Duration,
     transmissions: u32,
     rto: Duration,
     refused: bool,
@@ -147,16 +147,16 @@ impl StopAndWait {
             return lost(refused);
         }
         let timer = out.last_sent + out.rto;
-        let until = timer.min(out.give_up_at);
+        let until = timer.min(self.give_up_at(&out));
         if now < until {
             return Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)));
         }
         // What was due before giving up is sent, however late: a stall does not count.
         let late = now.saturating_duration_since(timer);
         if late > self.stall {
-            out.give_up_at += late;
+            out.held_up += late;
         }
-        if now < out.give_up_at {
+        if now < self.give_up_at(&out) {
             return self.retransmit(out, now);
         }
         if out.refused {
@@ -171,12 +171,12 @@ impl StopAndWait {
     /// unless the deadline has passed meanwhile.
     pub fn postpone(&mut self, now: Instant) -> Step {
         let Some(out) = &mut self.outstanding else { return self.poll(now) };
-        let held_up = now.saturating_duration_since(out.last_sent);
-        out.give_up_at += held_up;
         match out.transmissions {
             1 => out.first_sent = now,
-            2 => self.second_sent = Some(now),
-            _ => {}
+            _ => out.held_up += now.saturating_duration_since(out.last_sent),
+        }
+        if out.transmissions == 2 {
+            self.second_sent = Some(now);
         }
         out.last_sent = now;
         let out = *out;
@@ -239,7 +239,7 @@ impl StopAndWait {
             seq,
             first_sent: now,
             last_sent: now,
-            give_up_at: now + self.give_up,
+            held_up: Duration::ZERO,
             transmissions: 1,
             rto,
             refused: false,
@@ -260,8 +260,12 @@ impl StopAndWait {
     }
 
     fn transmit_again(&self, out: &Outstanding) -> Step {
-        let left = out.give_up_at - out.last_sent;
+        let left = self.give_up_at(out) - out.last_sent;
         self.transmit(out.seq, out.transmissions, out.last_sent, out.rto.min(left))
+    }
+
+    fn give_up_at(&self, out: &Outstanding) -> Instant {
+        out.first_sent + self.give_up + out.held_up
     }
 
     #[inline]
@@ -276,16 +280,15 @@ impl StopAndWait {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
         // An ack that is handled later may have been waiting here.
-        let in_time = now <= out.last_sent + out.rto + self.stall;
+        let in_time = |after: Duration| after <= out.rto || after - out.rto <= self.stall;
         if let Some(second_sent) = self.second_sent.take() {
             after = now.saturating_duration_since(out.last_sent);
             self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
             let resent = Retransmitted { seq: out.seq, round_trip, interval, acked: now };
             // As may one while the sender was held up. A trace holds it up for microseconds.
-            let held_up = out.give_up_at - out.first_sent - self.give_up;
-            self.retransmitted = (in_time && held_up <= round_trip / 8).then_some(resent);
-        } else if in_time {
+            self.retransmitted = (in_time(after) && out.held_up <= round_trip / 8).then_some(resent);
+        } else if in_time(after) {
             self.on_sample(round_trip);
         }
         self.outstanding = None;
