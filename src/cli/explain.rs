@@ -4,6 +4,7 @@ use crate::error::{Error, HandshakeError, MORE_FILES, is_out_of_descriptors};
 use crate::protocol::TRANSACTION_LIFETIME;
 use crate::report::{LossReason, ReceiverReport, Report};
 use crate::text::Seconds;
+use std::io;
 use std::time::Duration;
 
 /// Silence that begins earlier is not put down to the transaction's lifetime.
@@ -39,6 +40,11 @@ pub fn local_hint(reason: &LossReason) -> Option<&'static str> {
         "thread" => "raise the limit on threads or memory (ulimit -u, ulimit -v)",
         _ => "check this host's network",
     })
+}
+
+/// What to do about standard output that could not be written.
+pub fn output_hint(error: &io::Error) -> &'static str {
+    if is_out_of_descriptors(error) { MORE_FILES } else { "make room there, or send the output elsewhere" }
 }
 
 /// What to do about an incomplete transfer.

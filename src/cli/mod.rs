@@ -7,7 +7,7 @@ mod value;
 
 use crate::options::{Mode, Options, Trace};
 use crate::text::Escaped;
-pub use explain::{explain, local_hint};
+pub use explain::{explain, local_hint, output_hint};
 use lexopt::Arg::{self, Long, Short};
 use lexopt::Error::{MissingValue, UnexpectedArgument, UnexpectedOption, UnexpectedValue};
 use lexopt::Parser;

@@ -4,6 +4,7 @@
 //! carries reports and errors, which the exit status sums up: a line that is lost there changes nothing.
 
 use mdalp::ExitStatus;
+use mdalp::cli;
 use mdalp::text::OsMessage;
 use std::fmt;
 use std::fs::File;
@@ -108,8 +109,8 @@ impl Console {
         self.clear();
         let Some(error) = self.failed.take() else { return status };
         if error.kind() != ErrorKind::BrokenPipe {
-            let why = OsMessage(&error);
-            self.error(&format!("standard output: {why}; make room there, or send the output elsewhere"));
+            let hint = cli::output_hint(&error);
+            self.error(&format!("standard output: {}; {hint}", OsMessage(&error)));
         }
         if status == ExitStatus::Success { ExitStatus::Output } else { status }
     }
@@ -218,7 +219,9 @@ pub mod tests {
                 console.print(text);
             }
             assert_eq!(console.finish(ExitStatus::Success), status);
-            assert_eq!(err.text().contains("standard output: Too many open files"), !text.is_empty());
+            let line =
+                "mdalp: standard output: Too many open files; raise the limit on open files (ulimit -n)\n";
+            assert_eq!(err.text(), if text.is_empty() { "" } else { line });
         }
     }
 
