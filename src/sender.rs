@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// After an unexpected error of `recv` that may repeat immediately: enough not to spin.
+/// After an error of `recv`, which may repeat immediately: enough not to spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a sender's thread reports to the main thread.
@@ -124,6 +124,9 @@ impl Sender {
     ) -> Result<Instant, Message> {
         socket.set_timeout(wait).map_err(|error| lost(LossReason::local("socket", &error)))?;
         let received = socket.receive();
+        if received.as_ref().is_err_and(|error| !udp::nothing_came(error)) {
+            std::thread::sleep(ERROR_PAUSE);
+        }
         let now = Instant::now();
         let acked = self.on_received(received, now);
         if !acked && now.saturating_duration_since(began) >= wait {
@@ -163,7 +166,6 @@ impl Sender {
             }
         } else if !udp::nothing_came(error) {
             self.machine.handle_error(OsMessage(error).to_string());
-            std::thread::sleep(ERROR_PAUSE);
         }
     }
 
@@ -201,7 +203,8 @@ mod tests {
     use crate::protocol::message::MAX_ACK_LEN;
     use crate::protocol::rto::RtoConfig;
     use crate::testing::{ack, ms, start};
-    use std::net::UdpSocket;
+    use std::fs::File;
+    use std::net::{TcpListener, UdpSocket};
 
     const TID: u64 = u64::MAX;
     const LAST: u32 = u32::MAX - 1;
@@ -350,11 +353,25 @@ mod tests {
     #[test]
     fn a_socket_whose_timeout_cannot_be_set_loses_its_receiver() {
         let (mut sender, _messages, _work, _receiver) = sender();
-        let ended = sender.receive(&mut udp::tests::broken(), Instant::now(), ms(1000));
+        let mut socket = udp::tests::socket_of(File::open("/dev/null").unwrap().into());
+        let ended = sender.receive(&mut socket, Instant::now(), ms(1000));
         let Err(Message::Signal(Signal::Exited(ExitReason::Lost(reason)))) = ended else {
             panic!("it goes on")
         };
         assert_eq!(reason.to_string(), "no socket: Socket operation on non-socket");
+    }
+
+    #[test]
+    fn an_error_that_repeats_neither_spins_nor_holds_a_timer_up() {
+        let (mut sender, _messages, _work, _receiver) = sender();
+        // All of it works but to receive.
+        let mut socket = udp::tests::socket_of(TcpListener::bind("127.0.0.1:0").unwrap().into());
+        let began = Instant::now();
+        assert!(sender.receive(&mut socket, began, ms(10_000)).is_ok());
+        let received = Instant::now();
+        assert!(received - began >= ERROR_PAUSE);
+        sender.receive_pending(&mut socket, received);
+        assert!(received.elapsed() < ERROR_PAUSE * udp::MAX_PENDING);
     }
 
     #[test]

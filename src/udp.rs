@@ -101,12 +101,11 @@ impl AckSocket {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::fs::File;
     use std::os::fd::OwnedFd;
 
-    /// A socket that is none, so that every call of the system fails.
-    pub fn broken() -> AckSocket {
-        let socket = OwnedFd::from(File::open("/dev/null").unwrap()).into();
+    /// What is no such socket, so that calls of the system fail.
+    pub fn socket_of(descriptor: OwnedFd) -> AckSocket {
+        let socket = descriptor.into();
         AckSocket { socket, timeout_range: Duration::MAX..=Duration::ZERO, buffer: [0; MAX_ACK_LEN + 1] }
     }
 

@@ -19,6 +19,9 @@ pub const MAX_REFUSALS: u32 = 5;
 /// The kernel rounds timers of more than this up by up to an eighth.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 
+/// A thread whose wait has ended gets a processor within this time, unless the process is stopped or the machine overloaded.
+const SCHEDULING: Duration = Duration::from_millis(50);
+
 /// Returns the part of a wait to have the kernel do at one time: a long wait would end too late, so it is taken in two slices.
 pub fn first_slice(wait: Duration) -> Duration {
     if wait > LONG_WAIT { wait / 8 * 7 } else { wait }
@@ -60,9 +63,6 @@ pub enum ExitReason {
 pub struct StopAndWait {
     tid: Tid,
     give_up: Duration,
-    /// A timer or an ack that is handled later than this after it was due was not late by the kernel's doing: the process was
-    /// stopped, or had no processor.
-    stall: Duration,
     rto: Rto,
     lane: Arc<Lane>,
     packet: DataPacket,
@@ -103,6 +103,15 @@ struct Retransmitted {
     acked: Instant,
 }
 
+impl Outstanding {
+    /// Whether its timer was due so long before `now` that the process was stopped, or had no processor, meanwhile. The kernel
+    /// ends a wait up to a twentieth late.
+    fn is_stalled(&self, now: Instant) -> bool {
+        let after = now.saturating_duration_since(self.last_sent);
+        after > self.rto && after - self.rto > self.rto / 16 + SCHEDULING
+    }
+}
+
 impl StopAndWait {
     /// A machine with nothing to do. A `ping` that was measured or given makes the first timeout. After `deadline` it
     /// sends nothing more.
@@ -116,7 +125,6 @@ impl StopAndWait {
         Self {
             tid,
             give_up: config.give_up,
-            stall: config.give_up / 16,
             rto: Rto::new(config, ping),
             lane,
             packet: DataPacket::new(tid),
@@ -134,6 +142,8 @@ impl StopAndWait {
     pub fn begin(&mut self, range: SeqRange) {
         assert!(self.outstanding.is_none(), "a packet is outstanding");
         self.range = range;
+        // While there was no work no one received: a duplicate that came then would seem late enough for a second ack.
+        self.retransmitted = None;
     }
 
     /// Returns what to do at `now`.
@@ -151,10 +161,9 @@ impl StopAndWait {
         if now < until {
             return Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)));
         }
-        // What was due before giving up is sent, however late: a stall does not count.
-        let late = now.saturating_duration_since(timer);
-        if late > self.stall {
-            out.held_up += late;
+        // What a stall has put off past giving up is still sent.
+        if out.is_stalled(now) {
+            out.held_up += now.saturating_duration_since(timer);
         }
         if now < self.give_up_at(&out) {
             return self.retransmit(out, now);
@@ -279,16 +288,16 @@ impl StopAndWait {
     fn on_ack(&mut self, out: Outstanding, now: Instant) -> Duration {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
-        // An ack that is handled later may have been waiting here.
-        let in_time = |after: Duration| after <= out.rto || after - out.rto <= self.stall;
+        // An ack makes no sample if it may have been waiting here during a stall, or while a retransmission was held up: a trace
+        // holds it up for microseconds.
+        let in_time = !out.is_stalled(now);
         if let Some(second_sent) = self.second_sent.take() {
             after = now.saturating_duration_since(out.last_sent);
             self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
             let resent = Retransmitted { seq: out.seq, round_trip, interval, acked: now };
-            // As may one while the sender was held up. A trace holds it up for microseconds.
-            self.retransmitted = (in_time(after) && out.held_up <= round_trip / 8).then_some(resent);
-        } else if in_time(after) {
+            self.retransmitted = (in_time && out.held_up <= round_trip / 8).then_some(resent);
+        } else if in_time {
             self.on_sample(round_trip);
         }
         self.outstanding = None;
@@ -304,16 +313,16 @@ impl StopAndWait {
     #[cold]
     fn on_other_datagram(&mut self, now: Instant, datagram: &[u8]) {
         let ack = Ack::parse(datagram).filter(|ack| ack.tid == self.tid);
+        let in_time = !self.outstanding.is_some_and(|out| out.is_stalled(now));
         let is_second = |resent: &mut Retransmitted| {
-            ack.is_some_and(|ack| ack.seq == resent.seq) && now >= resent.acked + resent.interval / 2
+            in_time
+                && ack.is_some_and(|ack| ack.seq == resent.seq)
+                && now >= resent.acked + resent.interval / 2
         };
         if let Some(resent) = self.retransmitted.take_if(is_second) {
             self.on_sample(resent.round_trip);
             let timeout = self.rto.timeout();
-            // What was due before a stall stays due.
-            if let Some(out) = &mut self.outstanding
-                && now <= out.last_sent + out.rto + self.stall
-            {
+            if let Some(out) = &mut self.outstanding {
                 out.rto = out.rto.max(timeout);
             }
         }

@@ -55,6 +55,9 @@ pub struct Violation {
     pub what: &'static str,
 }
 
+/// What is less late than this and a sixteenth of the timeout was so by the kernel's doing.
+const KERNEL: Duration = Duration::from_millis(50);
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.rule, self.what)
@@ -134,6 +137,22 @@ struct Outstanding {
     give_up: (Instant, Instant),
 }
 
+impl Outstanding {
+    /// Whether its timer is so late that it does not count, as the manual says.
+    fn is_stalled(&self, now: Instant) -> bool {
+        let late = |until| now.saturating_duration_since(until) > (until - self.last_sent) / 16 + KERNEL;
+        self.until.is_none_or(late)
+    }
+
+    /// Whether what is handled now may make a sample, and whether it is certain to: it is not after a stall, but the timeout may
+    /// be unknown.
+    fn makes_samples(&self, now: Instant, deadline: Option<Instant>, may_extend: bool) -> (bool, bool) {
+        let late = self.is_stalled(now);
+        let timeout = self.until.filter(|&until| until < self.give_up.0 && deadline != Some(until));
+        (!late || timeout.is_none() || may_extend, !late)
+    }
+}
+
 impl Books {
     /// The machine takes this for a sample, or may.
     fn sample(&mut self, rtt: Duration, certain: bool) {
@@ -183,6 +202,11 @@ impl<'a> Audit<'a> {
     /// Whether the datagram is the ack of this SEQ in this transaction.
     fn acks(&self, datagram: &[u8], seq: Seq) -> bool {
         wire::parse_ack(datagram) == Some((self.scenario.tid.0, seq.0))
+    }
+
+    /// A machine begins a range: from then on no duplicate that came before is taken for a second ack.
+    pub fn begins(&mut self, receiver: usize) {
+        self.receivers[receiver].resent = None;
     }
 
     /// A machine has a datagram sent.
@@ -245,8 +269,7 @@ impl<'a> Audit<'a> {
         let late = out.until.and_then(|until| now.checked_duration_since(until));
         let Some(late) = late else { return ensure(false, broken, "the timer has not fired") };
         let stall = std::mem::take(&mut out.stall);
-        // What is less may be the kernel's doing.
-        let late = Some(late - stall).filter(|&late| late > timing.give_up / 16).unwrap_or_default();
+        let late = Some(late - stall).filter(|_| out.is_stalled(now - stall)).unwrap_or_default();
         out.give_up.0 += stall + if books.may_extend { Duration::ZERO } else { late };
         out.give_up.1 += stall + late;
         let unmeasured = first.min(Duration::from_millis(100));
@@ -346,10 +369,7 @@ impl<'a> Audit<'a> {
         let may_extend = std::mem::take(&mut books.may_extend);
         let rtt = now.saturating_duration_since(out.first_sent);
         let interval = out.second_sent - out.first_sent;
-        let late = out.until.is_none_or(|until| now > until + self.scenario.timing.give_up / 16);
-        let timeout_known =
-            out.until.is_some_and(|until| until < out.give_up.0 && self.deadline != Some(until));
-        let (possible, certain) = (!late || !timeout_known || may_extend, !late);
+        let (possible, certain) = out.makes_samples(now, self.deadline, may_extend);
         if out.transmissions > 1 {
             let held_up = |at: Instant| at - out.first_sent - self.scenario.timing.give_up <= rtt / 8;
             let remembered = possible && held_up(out.give_up.0);
@@ -372,15 +392,17 @@ impl<'a> Audit<'a> {
         let resent = resent.filter(|&(seq, _, from)| now >= from && self.acks(datagram, seq));
         let books = &mut self.receivers[receiver];
         books.counts.ignored += 1;
-        if let Some((_, round_trip, _)) = resent {
-            books.resent = None;
-            books.sample(round_trip, books.resent_for_certain);
-            books.may_extend = true;
-            let slack = self.scenario.timing.give_up / 16;
-            if let Some(out) = &mut books.outstanding {
-                out.unextended |=
-                    !books.resent_for_certain || out.until.is_some_and(|until| now > until + slack);
+        let out = books.outstanding.as_mut();
+        let (possible, certain) =
+            out.as_ref().map_or((true, true), |out| out.makes_samples(now, self.deadline, books.may_extend));
+        if let Some((_, round_trip, _)) = resent.filter(|_| possible) {
+            let certain = certain && books.resent_for_certain;
+            if let Some(out) = out {
+                out.unextended |= !certain;
             }
+            books.resent = None;
+            books.sample(round_trip, certain);
+            books.may_extend = true;
             self.exercised.insert(Class::Spurious);
         }
     }

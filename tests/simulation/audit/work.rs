@@ -25,9 +25,9 @@ impl Audit<'_> {
         };
         let silent_for = now.saturating_duration_since(out.first_sent);
         // No retransmission was due long before: the last wait was for this, or nearly.
-        let (earliest, slack) = (out.give_up.0, self.scenario.timing.give_up / 16);
-        let given_up =
-            now >= earliest && out.until.is_some_and(|until| until >= earliest || now <= until + slack);
+        let earliest = out.give_up.0;
+        let waited = out.until.is_some_and(|until| until >= earliest) || !out.is_stalled(now);
+        let given_up = now >= earliest && waited;
         let good = match *reason {
             LossReason::Silent { seq, waited, transmissions, .. } => {
                 // A measured round trip may leave no time for more.

@@ -38,6 +38,7 @@ impl Simulation<'_> {
             return Ok(());
         }
         self.threads[worker].machine.begin(range);
+        self.audit.begins(worker);
         self.send_range(worker, false)
     }
 
