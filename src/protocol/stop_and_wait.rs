@@ -104,10 +104,9 @@ struct Retransmitted {
 }
 
 impl Outstanding {
-    /// Whether its timer was due so long before `now` that the process was stopped, or had no processor, meanwhile. The kernel
-    /// ends a wait up to a twentieth late.
-    fn is_stalled(&self, now: Instant) -> bool {
-        let after = now.saturating_duration_since(self.last_sent);
+    /// Whether something that happens this long after the last transmission is so long after its timer was due that the process
+    /// was stopped, or had no processor, meanwhile. The kernel ends a wait up to a twentieth late.
+    fn is_stalled(&self, after: Duration) -> bool {
         after > self.rto && after - self.rto > self.rto / 16 + SCHEDULING
     }
 }
@@ -162,8 +161,8 @@ impl StopAndWait {
             return Step::Wait(self.deadline.map_or(until, |deadline| deadline.min(until)));
         }
         // What a stall has put off past giving up is still sent.
-        if out.is_stalled(now) {
-            out.held_up += now.saturating_duration_since(timer);
+        if out.is_stalled(now - out.last_sent) {
+            out.held_up += now - timer;
         }
         if now < self.give_up_at(&out) {
             return self.retransmit(out, now);
@@ -288,16 +287,16 @@ impl StopAndWait {
     fn on_ack(&mut self, out: Outstanding, now: Instant) -> Duration {
         let round_trip = now.saturating_duration_since(out.first_sent);
         let mut after = round_trip;
-        // An ack makes no sample if it may have been waiting here during a stall, or while a retransmission was held up: a trace
-        // holds it up for microseconds.
-        let in_time = !out.is_stalled(now);
         if let Some(second_sent) = self.second_sent.take() {
             after = now.saturating_duration_since(out.last_sent);
             self.rto.on_ambiguous_ack(out.rto, round_trip, after);
             let interval = second_sent - out.first_sent;
             let resent = Retransmitted { seq: out.seq, round_trip, interval, acked: now };
-            self.retransmitted = (in_time && out.held_up <= round_trip / 8).then_some(resent);
-        } else if in_time {
+            // An ack may have been waiting here during a stall, or while a retransmission was held up: a trace holds it up for
+            // microseconds.
+            let in_time = !out.is_stalled(after) && out.held_up <= round_trip / 8;
+            self.retransmitted = in_time.then_some(resent);
+        } else if !out.is_stalled(round_trip) {
             self.on_sample(round_trip);
         }
         self.outstanding = None;
@@ -313,7 +312,7 @@ impl StopAndWait {
     #[cold]
     fn on_other_datagram(&mut self, now: Instant, datagram: &[u8]) {
         let ack = Ack::parse(datagram).filter(|ack| ack.tid == self.tid);
-        let in_time = !self.outstanding.is_some_and(|out| out.is_stalled(now));
+        let in_time = !self.outstanding.is_some_and(|out| out.is_stalled(now - out.last_sent));
         let is_second = |resent: &mut Retransmitted| {
             in_time
                 && ack.is_some_and(|ack| ack.seq == resent.seq)
