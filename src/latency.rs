@@ -45,8 +45,9 @@ const TIMER_SLACK: Duration = Duration::from_millis(100);
 /// The shortest timeout: ping_rs would wait forever with less than a microsecond.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// The error of a kernel that lets this user make no ICMP sockets.
+/// The error of a kernel that lets this user make no ICMP sockets, and that of a wait that a signal ends.
 const EACCES: u32 = 13;
+const EINTR: u32 = 4;
 
 /// The usual reason for that, and what to do about it.
 const PING_GROUP_RANGE: (&str, &str) = (
@@ -104,6 +105,8 @@ enum Reply {
     Udp(Duration),
     /// No answer came in time.
     None,
+    /// A signal ended the wait: the process was stopped and continued. What such an echo takes is no latency.
+    Interrupted,
     /// The kernel did not send the ping: its error's number.
     Refused(u32),
     /// Something else went wrong here or on the way.
@@ -303,15 +306,22 @@ fn probe_in_turn(
     if first && matches!((method.ping)(host, method.bind, MIN_WAIT), Reply::Refused(_)) {
         (method.probe)(host, method.bind, MIN_WAIT);
     }
-    while let Some(wait) = time_left(end)
-        && let Some(&(index, address)) = echoes.get(taken.fetch_add(1, Relaxed))
-    {
-        let mut reply = (method.ping)(address, method.bind, wait);
-        if matches!(reply, Reply::Refused(_))
+    let ask = |by: Probe, address| {
+        let mut reply = Reply::Interrupted;
+        while reply == Reply::Interrupted
             && let Some(wait) = time_left(end)
         {
+            reply = by(address, method.bind, wait);
+        }
+        reply
+    };
+    while time_left(end).is_some()
+        && let Some(&(index, address)) = echoes.get(taken.fetch_add(1, Relaxed))
+    {
+        let mut reply = ask(method.ping, address);
+        if matches!(reply, Reply::Refused(_)) && time_left(end).is_some() {
             drop(to.send((index, reply)));
-            reply = (method.probe)(address, method.bind, wait);
+            reply = ask(method.probe, address);
         }
         if to.send((index, reply)).is_err() {
             return;
@@ -335,6 +345,7 @@ fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
         }
         // The other one answers somebody else's echo.
         Ok(_) | Err(PingError::TimedOut | PingError::IoPending) => Reply::None,
+        Err(PingError::OsError(EINTR, _)) => Reply::Interrupted,
         Err(PingError::OsError(code, _)) => Reply::Refused(code),
         Err(_) => Reply::Error("not an echo reply".to_owned()),
     }
@@ -359,6 +370,7 @@ fn udp_probe_to(peer: SocketAddr, bind: Option<IpAddr>, wait: Duration) -> io::R
     let result = socket.recv(&mut [0]);
     let rtt = start.elapsed();
     match result {
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Reply::Interrupted),
         Err(error) if udp::nothing_came(&error) => Ok(Reply::None),
         Err(error) if error.kind() != ErrorKind::ConnectionRefused => Err(error),
         _ => Ok(Reply::Udp(rtt)),

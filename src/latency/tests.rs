@@ -148,6 +148,23 @@ fn only_a_refused_ping_is_replaced_by_a_probe_and_one_line_says_so() {
     assert_eq!(latencies[1..], [known(ms(5), LatencySource::NoReply); 2]);
 }
 
+/// What the answer to the one before took is not known, and the next comes by the same way.
+#[test]
+fn an_echo_during_which_the_process_was_stopped_is_sent_again() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let interrupted: Probe = |address, _, _| match ASKED.fetch_add(1, Relaxed) % 2 {
+        0 => Reply::Interrupted,
+        _ => answer(address, Reply::Icmp),
+    };
+    let (latencies, lines) = run(Method { ping: interrupted, ..BY_ICMP }, &[host(5)]);
+    assert_eq!((latencies, lines), (vec![known(ms(5), LatencySource::Icmp(3))], vec![]));
+    let always: Probe = |_, _, _| Reply::Interrupted;
+    let (to, replies) = unbounded();
+    let method = Method { ping: always, ..BY_ICMP };
+    probe_in_turn(method, true, &echoes(&[host(5)]), &AtomicUsize::new(0), Instant::now() + ms(20), &to);
+    assert_eq!(replies.try_recv(), Ok((0, Reply::Interrupted)), "until the time is up");
+}
+
 #[test]
 fn only_those_whose_ping_is_refused_are_probed() {
     let ping: Probe = |address, _, _| match last_octet(address) {
