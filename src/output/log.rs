@@ -2,12 +2,13 @@
 
 use super::console::Console;
 use super::json;
-use mdalp::Event;
 use mdalp::cli::{Show, local_hint};
 use mdalp::event::{MoveReason, PlannedShare};
 use mdalp::protocol::{QUEUE_SLOT, TRANSACTION_LIFETIME};
 use mdalp::report::{Latency, LatencySource, LossReason};
 use mdalp::text::{Count, Excerpt, Millis, Seconds};
+use mdalp::{Event, Mode, Options};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The maximum number of bytes of a payload that a line shows, and of another datagram.
@@ -21,16 +22,18 @@ const REPEATED: u64 = 4;
 pub struct Log {
     show: Show,
     intent_timeout: Duration,
+    failover: bool,
     warned_of_wait: bool,
-    /// Of each receiver, whether it is at work or could be.
-    at_work: Vec<bool>,
+    /// Who is at work or could be.
+    at_work: Vec<IpAddr>,
     /// What receivers were warned about, and how many of them.
     causes: Vec<(String, u64)>,
 }
 
 impl Log {
-    pub fn new(show: Show, intent_timeout: Duration) -> Self {
-        Self { show, intent_timeout, warned_of_wait: false, at_work: Vec::new(), causes: Vec::new() }
+    pub fn new(show: Show, &Options { intent_timeout, failover, .. }: &Options) -> Self {
+        let (at_work, causes) = (Vec::new(), Vec::new());
+        Self { show, intent_timeout, failover, warned_of_wait: false, at_work, causes }
     }
 
     /// Writes the line for an event, if there is one.
@@ -61,8 +64,10 @@ impl Log {
             Event::Latencies { latencies, took } if latencies.iter().any(|(_, l)| l.source.was_probed()) => {
                 format!("latencies measured in {} s", Seconds(took, 3))
             }
-            Event::Planned { shares, floor, .. } => {
-                self.at_work = shares.iter().map(|share| !share.range.is_empty()).collect();
+            Event::Planned { mode, shares, floor } => {
+                let heirs = self.failover && mode == Mode::Balance;
+                let at_work = shares.iter().filter(|share| heirs || !share.range.is_empty());
+                self.at_work = at_work.map(|share| share.receiver.address()).collect();
                 return self.log_plan(console, shares, floor);
             }
             Event::PacketSent { receiver, seq, transmission, payload } => {
@@ -90,8 +95,8 @@ impl Log {
             }
             // When no receiver is left, the error that ends the run says all this. JSON has its own event.
             Event::Lost { receiver, loss, unacked_packets } => {
-                self.at_work.iter_mut().skip(receiver.index.0).take(1).for_each(|at_work| *at_work = false);
-                if self.show.verbose == 0 && !self.at_work.contains(&true) {
+                self.at_work.retain(|&address| address != receiver.address());
+                if self.show.verbose == 0 && self.at_work.is_empty() {
                     return;
                 }
                 let packets = Count(unacked_packets.into(), "packet");

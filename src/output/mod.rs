@@ -40,7 +40,7 @@ pub struct Display<'a> {
 impl<'a> Display<'a> {
     /// Shows what `args` ask for.
     pub fn new(args: &Args, mode: Mode, console: &'a mut Console) -> Self {
-        let log = Log::new(args.show, args.options.intent_timeout);
+        let log = Log::new(args.show, &args.options);
         let progress = Progress::new(args.show, console.terminal);
         Self { console, mode, show: args.show, log, progress }
     }

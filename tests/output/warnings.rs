@@ -24,6 +24,21 @@ fn a_lost_receiver_is_reported_even_if_others_take_over() {
     assert_eq!(shown("-q"), "");
 }
 
+/// Where there are fewer bytes than receivers, those without a share take over; who is listed twice cannot.
+#[test]
+fn a_lost_receiver_is_reported_as_long_as_anyone_could_take_over() {
+    let gone = || Receiver::named("gone").at([127, 0, 0, 9].into()).closed();
+    for (script, words, status, lost) in [
+        (Script::new().receiver(gone()).receivers(1), "--latency 1,2", 0, 1),
+        (Script::new().receiver(gone()).receivers(1), "--latency 1,2 --no-failover", 1, 0),
+        (Script::new().receiver(gone()).receiver(gone()), "--latency 1,2", 1, 0),
+    ] {
+        let (servers, file) = (Servers::start(script), file(1));
+        let shown = run(&mut sending(&servers, &file, &format!("-t 0.02 {words}")), status).stderr;
+        assert_eq!(shown.matches("mdalp: warning: lost 127.0.0.9 (gone)").count(), lost, "{words}: {shown}");
+    }
+}
+
 #[test]
 fn an_s_that_mode_1_ignores_is_a_warning() {
     let (servers, file) = (three(), file(300));
