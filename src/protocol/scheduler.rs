@@ -23,6 +23,10 @@ const REBALANCE_TICK: Duration = Duration::from_millis(50);
 /// The interval at which to check whether the transaction will probably expire.
 const EXPIRY_TICK: Duration = Duration::from_secs(1);
 
+/// The longest that threads are waited for once the deadline has passed: an ack may have come in time and still be waiting,
+/// where the process was stopped, or had no processor.
+const LAST_REPORTS: Duration = Duration::from_millis(250);
+
 /// What a transfer is to do, besides the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -125,6 +129,8 @@ pub struct Scheduler {
     start: Instant,
     notices: VecDeque<Notice>,
     last_tick: Instant,
+    /// When not to wait any longer for the threads' last reports, once the deadline has been seen to pass.
+    end: Option<Instant>,
     outcome: Option<Outcome>,
 }
 
@@ -137,6 +143,7 @@ impl Scheduler {
             start,
             notices: VecDeque::new(),
             last_tick: start,
+            end: None,
             outcome: None,
         }
     }
@@ -185,8 +192,8 @@ impl Scheduler {
                     self.redistribute(self.elapsed(now), id, left);
                 }
             }
-            // The deadline has passed, which the next poll sees.
-            Signal::Exited(ExitReason::Stopped) => {}
+            // The deadline has passed.
+            Signal::Exited(ExitReason::Stopped) => self.workers[id.0].stop(),
         }
     }
 
@@ -209,6 +216,10 @@ impl Scheduler {
     /// done by the caller.
     fn decide(&mut self, now: Instant) -> Option<Step> {
         if self.config.deadline.is_some_and(|deadline| now >= deadline) {
+            let end = *self.end.get_or_insert(now + LAST_REPORTS);
+            if now < end && self.workers.iter().any(Worker::is_active) {
+                return Some(Step::Wait(Some(end)));
+            }
             self.finish(Outcome::Deadline);
             return None;
         }

@@ -102,6 +102,11 @@ impl Worker {
         !self.is_lost() && (self.active.is_some() || !self.queue.is_empty())
     }
 
+    /// Whether its thread is at work.
+    pub(super) fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
     /// Whether it could do more.
     pub(super) fn is_idle(&self) -> bool {
         !self.is_lost() && !self.is_busy()

@@ -298,26 +298,38 @@ fn nothing_is_assigned_after_the_deadline() {
     assert_eq!(world.assigned, []);
 }
 
+/// The process was stopped until after the deadline, and looks at the acks that came before it.
 #[test]
-fn complete_is_complete_also_as_the_deadline_passes() {
+fn as_the_deadline_passes_the_threads_are_heard_and_complete_is_complete() {
     let begin = start();
-    let mut world = World::new(&[5, 5], Config { deadline: Some(begin + ms(500)), ..CONFIG });
-    assert_eq!(world.poll(), Step::Wait(Some(begin + ms(500))));
-    world.complete(0);
-    // The thread's own signals have not arrived.
-    world.scheduler.handle(world.now, WorkerId(1), Signal::Exited(ExitReason::Stopped));
-    world.acknowledge(1, 4, ms(1));
-    let mut late = World { now: begin + ms(600), ..world };
-    let step = late.poll();
-    assert_eq!(step, Step::Done(Outcome::Deadline));
-    late.acknowledge(1, 1, ms(1));
-    assert_eq!(late.scheduler.workers()[1].acked_bytes(), 400, "what comes from now on changes nothing");
+    let stopped = || Signal::Exited(ExitReason::Stopped);
+    let late = || {
+        let mut world = World::new(&[5, 5], Config { deadline: Some(begin + ms(500)), ..CONFIG });
+        assert_eq!(world.poll(), Step::Wait(Some(begin + ms(500))));
+        world.now = begin + ms(4000);
+        assert_eq!(world.poll(), Step::Wait(Some(begin + ms(4250))));
+        world.now = begin + ms(4249);
+        assert_eq!(world.complete(0), Step::Wait(Some(begin + ms(4250))));
+        world
+    };
+    assert_eq!(late().complete(1), Step::Done(Outcome::Complete));
 
-    let mut world = World::new(&[5, 5], Config { deadline: Some(begin + ms(500)), ..CONFIG });
-    world.poll();
-    world.acknowledge(0, 5, ms(1));
+    let mut world = late();
+    world.acknowledge(1, 4, ms(1));
+    assert_eq!(world.signal(1, stopped()), Step::Done(Outcome::Deadline));
+    assert_eq!(world.scheduler.workers()[1].acked_bytes(), 400);
+
+    // One that does not say anything.
+    let mut world = late();
+    world.now = begin + ms(4250);
+    assert_eq!(world.poll(), Step::Done(Outcome::Deadline));
+    world.acknowledge(1, 1, ms(1));
+    assert_eq!(world.scheduler.workers()[1].acked_bytes(), 0, "what comes from now on changes nothing");
+
+    // Or has not said so yet.
+    let mut world = late();
     world.acknowledge(1, 5, ms(1));
-    world.now = begin + ms(600);
+    world.now = begin + ms(4250);
     assert_eq!(world.poll(), Step::Done(Outcome::Complete));
 }
 
