@@ -93,7 +93,11 @@ impl Sender {
                             now = Instant::now();
                             wait = match self.machine.postpone(now) {
                                 Step::Transmit { wait, .. } => wait,
-                                _ => return Err(exited(ExitReason::Stopped)),
+                                _ => {
+                                    // What came before the deadline counts.
+                                    self.receive_pending(socket, now);
+                                    return Err(exited(ExitReason::Stopped));
+                                }
                             };
                             payload
                         }

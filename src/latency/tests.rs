@@ -161,7 +161,7 @@ fn an_echo_during_which_the_process_was_stopped_is_sent_again() {
     let always: Probe = |_, _, _| Reply::Interrupted;
     let (to, replies) = unbounded();
     let method = Method { ping: always, ..BY_ICMP };
-    probe_in_turn(method, true, &echoes(&[host(5)]), &AtomicUsize::new(0), Instant::now() + ms(20), &to);
+    probe_in_turn(method, true, &echoes(&[host(5)]), &AtomicUsize::new(0), Instant::now() + ms(200), &to);
     assert_eq!(replies.try_recv(), Ok((0, Reply::Interrupted)), "until the time is up");
 }
 

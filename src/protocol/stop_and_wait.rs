@@ -107,7 +107,7 @@ impl Outstanding {
     /// Whether something that happens this long after the last transmission is so long after its timer was due that the process
     /// was stopped, or had no processor, meanwhile. The kernel ends a wait up to a twentieth late.
     fn is_stalled(&self, after: Duration) -> bool {
-        after > self.rto && after - self.rto > self.rto / 16 + SCHEDULING
+        after.checked_sub(self.rto).is_some_and(|late| late > self.rto / 16 + SCHEDULING)
     }
 }
 
