@@ -105,7 +105,8 @@ enum Reply {
     Udp(Duration),
     /// No answer came in time.
     None,
-    /// A signal ended the wait: the process was stopped and continued. What such an echo takes is no latency.
+    /// A signal ended the wait: the process was stopped and continued. What such an echo takes is no latency. Also if no time
+    /// was left to ask.
     Interrupted,
     /// The kernel did not send the ping: its error's number.
     Refused(u32),

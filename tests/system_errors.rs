@@ -7,6 +7,7 @@ use crate::support::{
 };
 use mdalp::report::LossReason;
 use mdalp::{Event, ExitStatus, Mode, Options, Payload, Trace};
+use std::net::UdpSocket;
 use std::process::{Child, Command};
 
 /// Whether this test runs in its own network, from which nothing can reach any other host; if not, it is run again
@@ -264,4 +265,30 @@ fn what_arrives_while_the_process_is_stopped_counts() {
     finish(child, 0);
     assert_eq!(servers.intents(), 1, "nothing was asked for twice");
     assert!(servers.finish().payload == bytes);
+}
+
+/// A stop ends every wait for an answer. The probes are by UDP, as the local
+/// address makes them.
+#[test]
+fn a_stop_while_latencies_are_measured_silences_no_receiver() {
+    let address = "127.78.0.1";
+    let probed = UdpSocket::bind((address, 33434)).unwrap();
+    probed.set_read_timeout(Some(ms(10_000))).unwrap();
+    let servers = Servers::start(Script::new().receiver(Receiver::named("R").at(address.parse().unwrap())));
+    let file = PayloadFile::new(b"payload");
+    let child = start(&mut sending(&servers, &file, "--bind 127.0.0.1"));
+    // All three wait. They are answered after the stop, and so is who asks again.
+    let waiting = [(); 3].map(|()| probed.recv_from(&mut [0; 8]).unwrap().1);
+    signal(&child, "-STOP");
+    signal(&child, "-CONT");
+    for from in waiting {
+        let _ = probed.send_to(b"answer", from);
+    }
+    std::thread::spawn(move || {
+        while let Ok((_, from)) = probed.recv_from(&mut [0; 8]) {
+            let _ = probed.send_to(b"answer", from);
+        }
+    });
+    let stderr = finish(child, 0).stderr;
+    assert!(!stderr.contains("latencies:"), "{stderr}");
 }
