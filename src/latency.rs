@@ -339,7 +339,11 @@ fn time_left(end: Instant) -> Option<Duration> {
 fn icmp_echo(address: IpAddr, _: Option<IpAddr>, wait: Duration) -> Reply {
     let start = Instant::now();
     let result = ping_rs::send_ping(&address, wait, &PROBE, None);
-    let rtt = start.elapsed();
+    icmp_reply(address, result, start.elapsed())
+}
+
+/// What the result of a ping to `address` means that took `rtt` as timed here.
+fn icmp_reply(address: IpAddr, result: ping_rs::PingApiOutput, rtt: Duration) -> Reply {
     match result {
         Ok(reply) if reply.address == address => {
             Reply::Icmp(rtt.min(Duration::from_millis(u64::from(reply.rtt) + 1)))

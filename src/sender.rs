@@ -292,6 +292,38 @@ mod tests {
     }
 
     #[test]
+    fn what_arrives_while_a_report_is_held_up_until_the_deadline_counts() {
+        let (mut sender, _, work, receiver) = sender();
+        sender.trace = Trace::Timeouts;
+        let lane = Arc::new(Lane::new(start()));
+        lane.set_range(Seq(LAST), Seq(LAST + 1));
+        let config = RtoConfig { first_timeout: ms(1), fixed: true, give_up: ms(3_600_000) };
+        let deadline = Instant::now() + ms(1000);
+        sender.machine = StopAndWait::new(Tid(TID), config, Arc::clone(&lane), None, Some(deadline));
+        // A report waits until it is taken.
+        let (to_main, messages) = channel::bounded(0);
+        sender.messages = to_main;
+        work.send(range()).unwrap();
+        std::thread::spawn(|| sender.run());
+        let mut reported = channel::Select::new();
+        reported.recv(&messages);
+        assert!(reported.ready_timeout(ms(10_000)).is_ok());
+        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
+        receiver.send_to(&ack(TID, LAST), from).unwrap();
+        std::thread::sleep(deadline - Instant::now());
+        let said: Vec<_> = messages.iter().map(|(_, message)| message).collect();
+        assert!(
+            matches!(
+                said[..],
+                [Message::TimedOut { .. }, Message::Signal(Signal::Exited(ExitReason::Stopped))]
+            ),
+            "{} messages",
+            said.len()
+        );
+        assert_eq!(lane.acked(), 1);
+    }
+
+    #[test]
     fn a_stopped_sender_sends_nothing_more() {
         let (sender, messages, work, receiver) = sender();
         sender.stop.store(true, Relaxed);

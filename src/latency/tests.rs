@@ -445,6 +445,23 @@ fn a_ping_succeeds_where_the_kernel_allows_it_and_is_refused_where_not() {
 }
 
 #[test]
+fn a_ping_means_what_ping_rs_says_of_it() {
+    let of = |result| icmp_reply(host(5), result, ms(30));
+    let answer = |address, rtt| Ok(ping_rs::PingReply { address, rtt });
+    assert_eq!(of(answer(host(5), 40)), Reply::Icmp(ms(30)));
+    // Making the socket took the most of it.
+    assert_eq!(of(answer(host(5), 2)), Reply::Icmp(ms(3)));
+    assert_eq!(of(answer(host(6), 2)), Reply::None);
+    // The socket's timeout, and that of ping_rs.
+    assert_eq!(of(Err(io::Error::from_raw_os_error(11).into())), Reply::None);
+    assert_eq!(of(Err(PingError::TimedOut)), Reply::None);
+    let error = |number| of(Err(io::Error::from_raw_os_error(number).into()));
+    assert_eq!(error(4), Reply::Interrupted, "the process was stopped and continued: EINTR");
+    assert_eq!(error(13), Reply::Refused(EACCES));
+    assert_eq!(of(Err(PingError::IpError(0))), Reply::Error("not an echo reply".to_owned()));
+}
+
+#[test]
 fn hosts_on_the_loopback_net_are_measured_by_whatever_the_kernel_allows() {
     let allowed = pings_are_allowed();
     let method = Method { ping: icmp_echo, probe: udp_probe, ..BY_ICMP };
