@@ -81,52 +81,100 @@ fn await_assignment(
 ) -> Result<Option<Assigned>, HandshakeError> {
     let started = Instant::now();
     let mut timers = Timers::new(started, options);
-    let mut buffer = vec![0; MAX_DATAGRAM];
-    let (mut others, mut last) = (0, String::new());
+    let mut inbox = Inbox { socket, started, buffer: vec![0; MAX_DATAGRAM], others: 0, last: String::new() };
     let mut attempt = 1;
     udp::send(socket, INTENT).map_err(socket_error)?;
     observer.event(&Event::IntentSent { orchestrator, attempt });
-    // What came while this process was stopped, or had no processor, counts: all that can have been waiting.
-    let mut late = 0;
     while observer.check().is_ok() {
-        let wait = match timers.poll(Instant::now()) {
-            Step::TimedOut => {
-                late += 1;
-                socket.set_nonblocking(true).map_err(HandshakeError::Socket)?;
-                MIN_WAIT
-            }
+        let assigned = match timers.poll(Instant::now()) {
+            Step::Wait(wait) => inbox.receive(wait, observer)?,
             Step::ReportWaiting(elapsed) => {
                 observer.event(&Event::Waiting { elapsed });
-                continue;
+                None
             }
             Step::Resend => {
+                let assigned = inbox.receive_pending(observer)?;
                 // The first intent stands in the queue, so a resend that fails is only one that was lost.
-                if udp::send(socket, INTENT).is_ok() {
+                if assigned.is_none() && udp::send(socket, INTENT).is_ok() {
                     attempt += 1;
                     observer.event(&Event::IntentSent { orchestrator, attempt });
                 }
-                continue;
+                assigned
             }
-            Step::Wait(wait) => wait,
+            Step::TimedOut => {
+                let assigned = inbox.receive_pending(observer)?;
+                let (within, others, last) = (options.intent_timeout, inbox.others, inbox.last);
+                return assigned.ok_or(HandshakeError::Silent { within, others, last }).map(Some);
+            }
         };
-        socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
-        let datagram = match socket.recv(&mut buffer) {
-            Ok(len) if late < udp::MAX_PENDING => buffer.get(..len).unwrap_or(&buffer),
-            Err(error) if !udp::nothing_came(&error) => return Err(socket_error(error)),
-            _ if late == 0 => continue,
-            _ => return Err(HandshakeError::Silent { within: options.intent_timeout, others, last }),
-        };
+        if assigned.is_some() {
+            return Ok(assigned);
+        }
+    }
+    Ok(None)
+}
+
+/// What comes from the orchestrator.
+struct Inbox<'a> {
+    socket: &'a UdpSocket,
+    started: Instant,
+    buffer: Vec<u8>,
+    /// How many datagrams were no assignment, and the last of them.
+    others: u64,
+    last: String,
+}
+
+impl Inbox<'_> {
+    /// Waits for a datagram, up to this long. What came before an error counts before it.
+    fn receive(
+        &mut self,
+        wait: Duration,
+        observer: &mut Relay<'_>,
+    ) -> Result<Option<Assigned>, HandshakeError> {
+        self.socket.set_read_timeout(Some(wait)).map_err(HandshakeError::Socket)?;
+        match self.socket.recv(&mut self.buffer) {
+            Ok(len) => self.handle(len, observer),
+            Err(error) if udp::nothing_came(&error) => Ok(None),
+            Err(error) => {
+                let assigned = self.receive_pending(observer)?;
+                assigned.ok_or_else(|| socket_error(error)).map(Some)
+            }
+        }
+    }
+
+    /// All that has arrived already, before a timer counts: this process may have been stopped, or had no processor.
+    fn receive_pending(&mut self, observer: &mut Relay<'_>) -> Result<Option<Assigned>, HandshakeError> {
+        let mut failure = None;
+        self.socket.set_nonblocking(true).map_err(HandshakeError::Socket)?;
+        for _ in 0..udp::MAX_PENDING {
+            match self.socket.recv(&mut self.buffer) {
+                Ok(len) => {
+                    let assigned = self.handle(len, observer)?;
+                    if assigned.is_some() {
+                        return Ok(assigned);
+                    }
+                }
+                Err(error) if udp::nothing_came(&error) => break,
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.socket.set_nonblocking(false).map_err(HandshakeError::Socket)?;
+        failure.map_or(Ok(None), |error| Err(socket_error(error)))
+    }
+
+    fn handle(&mut self, len: usize, observer: &mut Relay<'_>) -> Result<Option<Assigned>, HandshakeError> {
         let at = Instant::now();
+        let datagram = self.buffer.get(..len).unwrap_or(&self.buffer);
         if is_assignment(datagram) {
             let Assignment { tid, receivers } =
                 Assignment::parse(datagram).map_err(|error| HandshakeError::Malformed(error.to_string()))?;
-            return Ok(Some(Assigned { tid, receivers, at, waited: at - started }));
+            return Ok(Some(Assigned { tid, receivers, at, waited: at - self.started }));
         }
-        others += 1;
-        last = Excerpt(datagram, SHORT_EXCERPT).to_string();
+        self.others += 1;
+        self.last = Excerpt(datagram, SHORT_EXCERPT).to_string();
         observer.event(&Event::Unexpected { datagram: datagram.get(..EXCERPT).unwrap_or(datagram) });
+        Ok(None)
     }
-    Ok(None)
 }
 
 fn socket_error(error: io::Error) -> HandshakeError {

@@ -128,18 +128,19 @@ impl Sender {
     ) -> Result<Instant, Message> {
         socket.set_timeout(wait).map_err(|error| lost(LossReason::local("socket", &error)))?;
         let received = socket.receive();
-        if received.as_ref().is_err_and(|error| !udp::nothing_came(error)) {
+        let failed = received.as_ref().is_err_and(|error| !udp::nothing_came(error));
+        if failed {
             std::thread::sleep(ERROR_PAUSE);
         }
         let now = Instant::now();
         let acked = self.on_received(received, now);
-        if !acked && now.saturating_duration_since(began) >= wait {
+        if !acked && (failed || now.saturating_duration_since(began) >= wait) {
             self.receive_pending(socket, now);
         }
         Ok(now)
     }
 
-    /// Handles all that has arrived by `now`, when a timer is about to fire: it counts only if nothing is waiting.
+    /// Handles all that has arrived by `now`, when a timer is about to fire, or a refusal to count: only if nothing is waiting.
     #[cold]
     fn receive_pending(&mut self, socket: &mut AckSocket, now: Instant) {
         for _ in 0..udp::MAX_PENDING {
@@ -289,6 +290,23 @@ mod tests {
         assert_eq!(sender.machine.outstanding(), None);
         // Nothing is waiting: the socket says so instead of waiting.
         sender.receive_pending(&mut socket, now);
+    }
+
+    #[test]
+    fn what_has_arrived_is_handled_before_a_refusal_counts() {
+        let (mut sender, _messages, _work, receiver) = sender();
+        let address = receiver.local_addr().unwrap();
+        let mut socket = AckSocket::connect(None, address).unwrap();
+        let now = Instant::now();
+        sender.machine.begin(range());
+        sender.machine.poll(now);
+        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
+        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
+        receiver.send_to(&ack(TID, LAST), from).unwrap();
+        drop(receiver);
+        socket.send(b"refused").unwrap();
+        assert!(sender.receive(&mut socket, now, ms(10_000)).is_ok());
+        assert_eq!(sender.machine.outstanding(), None);
     }
 
     #[test]

@@ -212,18 +212,40 @@ fn silence_says_what_came_instead_escaped_and_cut() {
     assert!(text(2, &[b'x'; 41]).starts_with(&long));
 }
 
-#[test]
-fn an_assignment_that_is_there_when_the_time_is_up_counts() {
-    let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+/// What becomes of an assignment that has come, after other datagrams, before any timer is looked at, as after a stop; and
+/// the intents that the orchestrator then finds, if it is still there.
+fn late(options: &Options, is_there: bool) -> (Result<Option<Assigned>, HandshakeError>, usize) {
+    let peer = UdpSocket::bind(("127.8.8.11".parse::<Ipv4Addr>().unwrap(), 0)).unwrap();
     let address = peer.local_addr().unwrap();
     let socket = udp::connect(None, address).unwrap();
     for datagram in [&b"junk"[..], b"more", ASSIGNMENT] {
         peer.send_to(datagram, socket.local_addr().unwrap()).unwrap();
     }
-    let options = Options { intent_timeout: Duration::ZERO, ..Options::default() };
+    peer.set_nonblocking(true).unwrap();
+    let peer = Some(peer).filter(|_| is_there);
     let mut ignore = |_: &Event<'_>| ControlFlow::Continue(());
-    let assigned = await_assignment(&socket, address, &options, &mut Relay::new(&mut ignore)).unwrap();
-    assert_eq!(assigned.unwrap().tid, Tid(3740));
+    let assigned = await_assignment(&socket, address, options, &mut Relay::new(&mut ignore));
+    let intents = std::iter::from_fn(|| peer.as_ref()?.recv(&mut [0; 100]).ok());
+    (assigned, intents.count())
+}
+
+#[test]
+fn an_assignment_that_is_there_when_a_timer_is_due_counts() {
+    let time_is_up = Options { intent_timeout: Duration::ZERO, ..Options::default() };
+    let resend_is_due = Options { intent_resend: Some(Duration::ZERO), ..patient() };
+    for options in [time_is_up, resend_is_due] {
+        for is_there in [true, false] {
+            let (assigned, intents) = late(&options, is_there);
+            assert_eq!(assigned.unwrap().unwrap().tid, Tid(3740));
+            assert_eq!(intents, usize::from(is_there), "no second one");
+        }
+    }
+}
+
+#[test]
+fn an_assignment_counts_before_a_refusal() {
+    let (assigned, _) = late(&patient(), false);
+    assert_eq!(assigned.unwrap().unwrap().tid, Tid(3740));
 }
 
 /// No answer ever comes; only the observer can end this.
