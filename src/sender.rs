@@ -243,6 +243,19 @@ mod tests {
         SeqRange::over_bytes(Seq(LAST), 0..7).unwrap()
     }
 
+    /// A sender whose packet is outstanding since that instant, its socket, and that of its receiver, which sends to it alone.
+    fn waiting() -> (Sender, AckSocket, UdpSocket, Instant) {
+        let (mut sender, _, _, receiver) = sender();
+        let socket = AckSocket::connect(None, sender.target).unwrap();
+        let now = Instant::now();
+        sender.machine.begin(range());
+        assert!(matches!(sender.machine.poll(now), Step::Transmit { .. }));
+        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
+        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
+        receiver.connect(from).unwrap();
+        (sender, socket, receiver, now)
+    }
+
     #[test]
     fn the_longest_ack_and_one_byte_more_is_no_ack() {
         let (sender, messages, work, receiver) = sender();
@@ -274,14 +287,7 @@ mod tests {
 
     #[test]
     fn what_has_arrived_is_handled_before_a_timer_counts() {
-        let (mut sender, _messages, _work, receiver) = sender();
-        let mut socket = AckSocket::connect(None, sender.target).unwrap();
-        let now = Instant::now();
-        sender.machine.begin(range());
-        assert!(matches!(sender.machine.poll(now), Step::Transmit { .. }));
-        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
-        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
-        receiver.connect(from).unwrap();
+        let (mut sender, mut socket, receiver, now) = waiting();
         receiver.send(b"junk").unwrap();
         receiver.send(&ack(TID, LAST)).unwrap();
         // A timer was due long ago; junk and ack wait in the socket.
@@ -294,15 +300,8 @@ mod tests {
 
     #[test]
     fn what_has_arrived_is_handled_before_a_refusal_counts() {
-        let (mut sender, _messages, _work, receiver) = sender();
-        let address = receiver.local_addr().unwrap();
-        let mut socket = AckSocket::connect(None, address).unwrap();
-        let now = Instant::now();
-        sender.machine.begin(range());
-        sender.machine.poll(now);
-        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
-        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
-        receiver.send_to(&ack(TID, LAST), from).unwrap();
+        let (mut sender, mut socket, receiver, now) = waiting();
+        receiver.send(&ack(TID, LAST)).unwrap();
         drop(receiver);
         socket.send(b"refused").unwrap();
         assert!(sender.receive(&mut socket, now, ms(10_000)).is_ok());
@@ -448,15 +447,9 @@ mod tests {
 
     #[test]
     fn an_ack_is_all_that_is_received_at_one_time() {
-        let (mut sender, _messages, _work, receiver) = sender();
-        let mut socket = AckSocket::connect(None, sender.target).unwrap();
-        let now = Instant::now();
-        sender.machine.begin(range());
-        sender.machine.poll(now);
-        socket.send(sender.machine.encode(Seq(LAST), b"payload")).unwrap();
-        let (_, from) = receiver.recv_from(&mut [0; 200]).unwrap();
-        receiver.send_to(&ack(TID, LAST), from).unwrap();
-        receiver.send_to(b"the next packet's", from).unwrap();
+        let (mut sender, mut socket, receiver, now) = waiting();
+        receiver.send(&ack(TID, LAST)).unwrap();
+        receiver.send(b"the next packet's").unwrap();
         assert!(sender.receive(&mut socket, now - ms(9000), ms(1000)).is_ok());
         assert_eq!(socket.receive_pending().unwrap(), b"the next packet's");
     }

@@ -267,8 +267,7 @@ fn what_arrives_while_the_process_is_stopped_counts() {
     assert!(servers.finish().payload == bytes);
 }
 
-/// A stop ends every wait for an answer. The probes are by UDP, as the local
-/// address makes them.
+/// A stop ends every wait for an answer. The probes are by UDP, as the local address makes them.
 #[test]
 fn a_stop_while_latencies_are_measured_silences_no_receiver() {
     let address = "127.78.0.1";
